@@ -1,0 +1,40 @@
+"""The commands: orders from the core to the engine. Each waits until fact number `after` is durable, and no longer."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from weft.core.facts import StopCause
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    after: int = 0
+    """Sequence number of the last fact this depends on; facts are numbered from 1, so 0 depends on nothing."""
+
+
+class StartAttempt(Base, frozen=True, kw_only=True):
+    step: str
+    attempt: int
+
+
+class StopAttempt(Base, frozen=True, kw_only=True):
+    step: str
+    attempt: int
+    cause: StopCause
+
+
+class EvaluateCondition(Base, frozen=True, kw_only=True):
+    """Evaluate the `if` of this step and answer with ConditionEvaluated."""
+
+    step: str
+
+
+class EvaluateOutputs(Base, frozen=True, kw_only=True):
+    """Evaluate the outputs of the run and answer with OutputsEvaluated."""
+
+
+class Leave(Base, frozen=True, kw_only=True):
+    """The run has ended or is suspended: close the journal and go."""
+
+
+Command: TypeAlias = StartAttempt | StopAttempt | EvaluateCondition | EvaluateOutputs | Leave

@@ -1,0 +1,202 @@
+"""The facts: one past-tense entry each, in the order of the journal. The only thing that changes scheduling state.
+
+Observed facts come from outside (an attempt ended, somebody asked to cancel). Decided facts are the core's own verdicts; they
+are journalled too, so that recovery applies them and decides nothing again. Every fact carries `at`, in seconds on the
+engine's clock (seconds since the epoch that never run backwards within a run).
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from weft.model.output import ErrorRecord, Output
+from weft.model.workflow import Durability, Value, Workflow
+
+RunStatus: TypeAlias = Literal["running", "suspended", "succeeded", "succeeded_with_errors", "failed", "cancelled"]
+StopCause: TypeAlias = Literal["timeout", "cancel", "stop", "stop_layer", "suspend"]
+SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed", "stop", "stop_layer", "cancel"]
+
+
+def _tag(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class Base(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="fact", tag=_tag):
+    at: float
+
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What `max_parallel` means on this machine. None: no limit. `total` bounds all attempts together."""
+
+    total: int | None = None
+    computing: int | None = None
+    waiting: int | None = None
+
+
+# ---- observed ----
+
+
+class RunCreated(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The first fact: everything that a resume needs to know, except secrets."""
+
+    run: str
+    workflow: Workflow
+    inputs: dict[str, Value]
+    seed: int
+    source: str = ""
+    """Path of the workflow file, for messages and as the base of relative paths."""
+    digest: str = ""
+    """SHA-256 of the file, to say on resume that it has changed."""
+    project: str = ""
+    """Working folder of the steps."""
+    time_scale: float = 1.0
+    durability: Durability = "power"
+    version: str = ""
+
+
+class EngineAttached(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """An engine took the run: after the creation, and again at each resume."""
+
+    pid: int
+    host: str
+    limits: Limits
+    version: str = ""
+
+
+class AttemptSpawned(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The process of an attempt exists. `started`, its start time in clock ticks since boot, tells it from a reused pid."""
+
+    step: str
+    attempt: int
+    pid: int
+    started: int = 0
+
+
+class AttemptEnded(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The process tree of an attempt is dead. `output` when ok, else `error`. Times in CPU seconds, memory in bytes."""
+
+    step: str
+    attempt: int
+    outcome: Literal["ok", "failed", "cancelled"]
+    output: Output | None = None
+    error: ErrorRecord | None = None
+    cpu_s: float | None = None
+    rss_bytes: int | None = None
+
+
+class AttemptLost(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """An attempt was alive when its engine died or was told to leave: it counts as no failure, the step will run again."""
+
+    step: str
+    attempt: int
+    reason: Literal["crash", "suspend"] = "crash"
+
+
+class ConditionEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The verdict of a step's `if`; with `error` when it could not be evaluated."""
+
+    step: str
+    verdict: bool
+    error: ErrorRecord | None = None
+
+
+class OutputsEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The outputs of the run; with `error` when they could not be evaluated."""
+
+    outputs: dict[str, Value]
+    error: ErrorRecord | None = None
+
+
+class CancelRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
+    by: str
+    reason: str = ""
+
+
+class SuspendRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """Somebody asked to leave: `drain` starts nothing new, `kill` also ends what runs."""
+
+    how: Literal["drain", "kill"]
+    by: str = ""
+
+
+# ---- decided ----
+
+
+class StepsReady(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """These steps may start as soon as their limits allow."""
+
+    steps: list[str]
+
+
+class AttemptStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
+    step: str
+    attempt: int
+
+
+class AttemptStopping(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The process tree of this attempt is being ended; it keeps its slots until it is dead."""
+
+    step: str
+    attempt: int
+    cause: StopCause
+
+
+class BackoffStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """A failed attempt will be followed by another, not before `until`."""
+
+    step: str
+    attempt: int
+    until: float
+
+
+class StepFailed(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """No attempt is left, or none could be made: `error` is set only when no attempt tells it."""
+
+    step: str
+    error: ErrorRecord | None = None
+
+
+class StepCancelled(Base, frozen=True, omit_defaults=True, kw_only=True):
+    step: str
+    cause: StopCause
+
+
+class StepSkipped(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """`because` is the step that caused it, where there is one."""
+
+    step: str
+    reason: SkipReason
+    because: str = ""
+
+
+class RunSuspended(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """Nothing is alive any more, and the run can be resumed."""
+
+
+class RunEnded(Base, frozen=True, omit_defaults=True, kw_only=True):
+    status: Literal["succeeded", "succeeded_with_errors", "failed", "cancelled"]
+
+
+Observed: TypeAlias = (
+    RunCreated
+    | EngineAttached
+    | AttemptSpawned
+    | AttemptEnded
+    | AttemptLost
+    | ConditionEvaluated
+    | OutputsEvaluated
+    | CancelRequested
+    | SuspendRequested
+)
+Decided: TypeAlias = (
+    StepsReady
+    | AttemptStarted
+    | AttemptStopping
+    | BackoffStarted
+    | StepFailed
+    | StepCancelled
+    | StepSkipped
+    | RunSuspended
+    | RunEnded
+)
+Fact: TypeAlias = Observed | Decided

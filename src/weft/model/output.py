@@ -1,0 +1,44 @@
+"""What an attempt leaves behind: an output, or an error as data. The core knows that they exist, never what they say."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+OutputForm: TypeAlias = Literal["text", "json", "lines"]
+"""How a step's output is to be read: one string, any JSON value, or a list of lines."""
+
+ErrorKind: TypeAlias = Literal[
+    "exit", "timeout", "error", "input", "invalid_output", "lost", "killed", "out_of_memory", "cancelled"
+]
+"""Why an attempt did not succeed. `exit`: non-zero exit status. `error`: the action raised, or could not be started.
+`input`: its data could not be resolved. `lost`: its worker vanished. `killed`: ended by a signal that was not ours."""
+
+
+class Output(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The output of a successful attempt: inline JSON when small, else the name of a blob in the content store.
+
+    `inline` is the JSON text of the value. `blob` is the SHA-256 (hex) of the raw bytes, which `form` says how to read.
+    `size` is in bytes (of the raw output). Exactly one of `inline` and `blob` is set.
+    """
+
+    form: OutputForm = "json"
+    inline: msgspec.Raw = msgspec.Raw(b"")
+    blob: str = ""
+    size: int = 0
+
+
+class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One failure as data: it is journalled, shown, and read by dependents as `steps.x.error`.
+
+    `message` is one line for a person. `exception` is the class name (with its bases after it, separated by spaces) when
+    an exception was raised. `tail` holds the last lines of stderr or of a traceback.
+    """
+
+    kind: ErrorKind
+    message: str
+    exit_code: int | None = None
+    signal: str = ""
+    exception: str = ""
+    retry_after_s: float | None = None
+    hint: str = ""
+    tail: str = ""

@@ -1,0 +1,125 @@
+"""The nouns of a definition: Workflow, Step, Action, Pool, Retry. Immutable, and serialisable as they stand.
+
+Data fields keep their `${{ }}` texts; `template.resolve` turns them into values when a step is about to start.
+Every name of a need, pool or input in here exists: the loaders of `formats/` refuse a file in which one does not.
+"""
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Value: TypeAlias = Any
+"""Anything JSON can say: null, boolean, number, string, list, mapping with text keys."""
+
+OnError: TypeAlias = Literal["isolate", "continue", "stop", "stop_layer"]
+Schedule: TypeAlias = Literal["dataflow", "layers", "sequential"]
+Durability: TypeAlias = Literal["power", "process", "none"]
+InputType: TypeAlias = Literal["string", "integer", "number", "boolean", "list", "mapping", "any"]
+
+
+class Shell(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="shell"):
+    """`run` as text: a script for bash (`shell` names another interpreter, as an argument list that gets the script last)."""
+
+    script: str
+    shell: tuple[str, ...] = ()
+
+
+class Argv(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="argv"):
+    """`run` as a list: a program and its arguments, no shell. Items are data fields (they may hold `${{ }}`)."""
+
+    argv: tuple[str, ...]
+
+
+class Python(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="python"):
+    """`python`: source text that defines `run`, or `target` = `module:function`. Exactly one is set."""
+
+    code: str = ""
+    target: str = ""
+
+
+class Sleep(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="sleep"):
+    """`sleep`: wait so many seconds."""
+
+    seconds: float
+
+
+Action: TypeAlias = Shell | Argv | Python | Sleep
+
+WAITING_ACTIONS: tuple[type, ...] = (Sleep,)
+"""Actions that wait rather than compute: `max_parallel: auto` gives them a limit of their own."""
+
+
+class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`times` counts further attempts after the first. Waits grow from `delay_s` by `factor` up to `max_delay_s`.
+
+    `when` filters by error kind (`timeout`), exit code (`exit 22`) or exception name (`ConnectionError`); empty: any failure.
+    `max_elapsed_s` bounds the time from the first start of the step to the start of a further attempt.
+    """
+
+    times: int = 0
+    delay_s: float = 1.0
+    factor: float = 2.0
+    max_delay_s: float = 60.0
+    jitter: bool = True
+    when: tuple[str, ...] = ()
+    max_elapsed_s: float | None = None
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One node. `needs` holds the ids it waits for: those written, then those inferred from references, without repeats.
+
+    `resources` maps pool names to weights. Times are in seconds. `inputs` is the file's `with`.
+    """
+
+    id: str
+    action: Action
+    needs: tuple[str, ...] = ()
+    inputs: dict[str, Value] = {}
+    condition: str = ""
+    """The text of `if`, without `${{ }}`; empty: the default `success()`."""
+    env: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+    cwd: str = ""
+    output: Literal["text", "json", "lines"] = "text"
+    resources: dict[str, int] = {}
+    priority: int = 0
+    expect_s: float | None = None
+    on_error: OnError = "isolate"
+    retry: Retry = Retry()
+    timeout_s: float | None = None
+    title: str = ""
+
+
+class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A named capacity: at most `slots` units are held at once."""
+
+    slots: int
+
+
+class Input(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A typed parameter of the workflow. Without a default it must be given."""
+
+    type: InputType = "any"
+    default: Value = None
+    required: bool = False
+    description: str = ""
+    choices: tuple[Value, ...] = ()
+
+
+class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A whole definition. `steps` is in file order, which is also the order of last resort for everything.
+
+    `max_parallel`: a number, `auto`, or `unlimited`.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    description: str = ""
+    inputs: dict[str, Input] = {}
+    outputs: dict[str, Value] = {}
+    secrets: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    resources: dict[str, Pool] = {}
+    max_parallel: int | Literal["auto", "unlimited"] = "auto"
+    schedule: Schedule = "dataflow"
+    durability: Durability = "power"

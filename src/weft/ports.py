@@ -1,0 +1,163 @@
+"""The ports: what the engine needs from the world, as protocols. The engine knows these and never an adapter."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from weft.core.facts import Fact
+from weft.model.output import ErrorRecord, Output, OutputForm
+from weft.model.workflow import Action, Value
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since the epoch, never running backwards while this clock lives."""
+        ...
+
+
+# ---- journal ----
+
+
+class Journal(Protocol):
+    """The durable, ordered log of one run. One writer; facts are numbered from 1 without gaps."""
+
+    def append(self, facts: Sequence[Fact]) -> int:
+        """Hand facts to the writer, as one unit that is saved whole or not at all; returns the number of the last one.
+
+        Never blocks on the disk. Raises MachineError if the writer has already failed.
+        """
+        ...
+
+    @property
+    def durable(self) -> int:
+        """Number of the last fact that survives what this journal's durability promises."""
+        ...
+
+    def listen(self, saved: Callable[[int], None], failed: Callable[[BaseException], None]) -> None:
+        """Be told, from any thread, of the number of the last durable fact after each commit, or once that the writer failed."""
+        ...
+
+    def read(self, start: int = 1) -> Iterator[Fact]:
+        """The durable facts from number `start` on. Raises JournalDamaged with the number of the first bad one."""
+        ...
+
+    def close(self) -> None:
+        """Save what was appended, then release the file and the lock. Idempotent."""
+        ...
+
+
+class OutputStore(Protocol):
+    """Turns what a runner left into an Output, and an Output into the value it stands for."""
+
+    def keep(self, payload: "Payload", form: OutputForm) -> Output:
+        """Save the payload (inline when small) so that a fact may name it. Raises ValueError if it does not fit the form."""
+        ...
+
+    def load(self, output: Output) -> Value:
+        """The value. Raises MachineError if the blob is missing or damaged."""
+        ...
+
+
+# ---- runners and executors ----
+
+Payload: TypeAlias = bytes | Path
+"""The raw output: bytes (for form `json`: JSON text), or a file that holds them and that the store may read but not change."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a runner needs to know of one attempt. Everything in it is resolved: no `${{ }}` is left."""
+
+    run: str
+    step: str
+    attempt: int
+    action: Action
+    inputs: dict[str, Value]
+    """The step's `with`, resolved."""
+    env: dict[str, str]
+    """What to add to the runner's base environment: `env`, secrets, WEFT_* (not the inputs)."""
+    form: OutputForm
+    stdout: Path
+    stderr: Path
+    """Log files; the runner creates them."""
+    scratch: Path
+    """$WEFT_DIR; the runner creates it, and removes it after a success."""
+    cwd: Path
+    secrets: tuple[str, ...] = ()
+    """Values (not names) that may not appear in an argument list."""
+
+    @property
+    def key(self) -> "JobKey":
+        return (self.step, self.attempt)
+
+
+JobKey: TypeAlias = tuple[str, int]
+
+
+class Spawned(msgspec.Struct, frozen=True, kw_only=True):
+    """The process of an attempt exists. `started`: clock ticks since boot (field 22 of /proc/PID/stat)."""
+
+    key: JobKey
+    pid: int
+    started: int = 0
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """The process tree of an attempt is dead: nothing of it runs any more."""
+
+    key: JobKey
+    outcome: Literal["ok", "failed", "cancelled"]
+    payload: Payload | None = None
+    form: OutputForm = "json"
+    error: ErrorRecord | None = None
+    cpu_s: float | None = None
+    rss_bytes: int | None = None
+
+
+Report: TypeAlias = Callable[[Spawned | Ended], None]
+"""Called on the event loop's thread; never from inside `start`. Each started job gets exactly one Ended, and nothing after it."""
+
+
+class Runner(Protocol):
+    """HOW one kind of action runs. Lives on the engine's event loop; no method blocks."""
+
+    def start(self, job: Job, report: Report) -> None:
+        """Begin the attempt. Every failure, that of starting included, is reported and never raised."""
+        ...
+
+    def stop(self, key: JobKey, grace_s: float) -> None:
+        """End the whole process tree: terminate, after `grace_s` kill. Idempotent; unknown keys are ignored."""
+        ...
+
+    async def close(self) -> None:
+        """Release what is left. Jobs that still run are killed and reported first."""
+        ...
+
+
+class Executor(Protocol):
+    """WHERE a call runs: a warm worker process, here or elsewhere. Same life cycle and threading rules as a Runner.
+
+    `request` is the JSON text that the code at the other end understands (see weft.executors.worker); Ended.payload is JSON.
+    """
+
+    def start(self, job: Job, request: bytes, report: Report) -> None: ...
+
+    def stop(self, key: JobKey, grace_s: float) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+# ---- observers ----
+
+
+class Observer(Protocol):
+    """Somebody who is shown facts, in order, once they are durable."""
+
+    def see(self, facts: Sequence[Fact]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+SecretSource: TypeAlias = Callable[[Sequence[str]], Mapping[str, str]]
+"""Values for secret names; raises UsageError naming the missing ones."""
