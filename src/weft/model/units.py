@@ -1,0 +1,90 @@
+"""Durations and sizes carry their unit: `90s`, `1h30m`, `512MiB`. A bare number is seconds or bytes.
+
+What is refused is refused with a ValueError whose text says what is accepted; it starts with the value, so that a caller may
+put a place before it.
+"""
+
+import re
+
+DURATION_MAX_S = 36_500 * 86_400.0
+"""A hundred years. More is a slip of the pen, and the timers of operating systems overflow not far beyond."""
+
+SIZE_MAX_BYTES = 2**63 - 1
+"""The largest size that the operating system's calls can take."""
+
+_SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DECIMAL = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_BYTES = _DECIMAL | {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?"
+_DURATION = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _SECONDS))
+_SIZE = re.compile(f"({_NUMBER}) ?({'|'.join(_BYTES)})?")
+
+
+def _shown(value: object) -> str:
+    text = str(value) if isinstance(value, str) else repr(value)
+    return f"`{text}`" if len(text) <= 40 else f"`{text[:40]}…`"
+
+
+def parse_duration(value: str | int | float) -> float:
+    """Seconds, from a number of seconds or from text with units in falling order (`2d`, `1h30m`, `90s`, `250ms`, `1.5h`)."""
+    seconds = -1.0
+    if isinstance(value, str):
+        if re.fullmatch(_NUMBER, value):
+            seconds = float(value)
+        elif value and (found := _DURATION.fullmatch(value)):
+            parts = zip(found.groups(), _SECONDS.values(), strict=True)
+            seconds = sum(float(number) * unit for number, unit in parts if number)
+    elif not isinstance(value, bool) and value <= DURATION_MAX_S:
+        seconds = float(value)
+    if 0 <= seconds <= DURATION_MAX_S:
+        return seconds
+    raise ValueError(
+        f"{_shown(value)} is not a duration: write seconds, or a number with a unit like `250ms`, `90s`, `10m`, `1h30m`, `2d`"
+        " (up to 36500d)"
+    )
+
+
+def parse_size(value: str | int | float) -> int:
+    """Bytes, from a number of bytes or from text with a unit: `10kB` and `10MB` are decimal, `512MiB` and `8GiB` binary."""
+    size = -1.0
+    if isinstance(value, str):
+        if found := _SIZE.fullmatch(value):
+            unit = _BYTES[found[2] or "B"]
+            size = round(float(found[1]) * unit) if "." in found[1] else int(found[1]) * unit
+    elif not isinstance(value, bool) and 0 <= value <= SIZE_MAX_BYTES and value == int(value):
+        size = int(value)
+    if 0 <= size <= SIZE_MAX_BYTES:
+        return int(size)
+    raise ValueError(
+        f"{_shown(value)} is not a size: write whole bytes, or a number with a unit like `10kB`, `64MB` (decimal), `512MiB`,"
+        " `8GiB` (binary)"
+    )
+
+
+def format_duration(seconds: float) -> str:
+    """For people, at most two units: `120ms`, `0.6s`, `42s`, `6m31s`, `1h5m`, `2d3h`."""
+    if seconds < 0.5:  # below half a second, milliseconds say more than tenths
+        return f"{seconds * 1000:.3g}ms" if seconds >= 1e-6 else "0s"
+    if seconds < 9.95:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    whole = round(seconds)
+    if whole >= 86_400:
+        return _pair(round(seconds / 3_600), 24, "d", "h")
+    if whole >= 3_600:
+        return _pair(round(seconds / 60), 60, "h", "m")
+    return _pair(whole, 60, "m", "s")
+
+
+def _pair(count: int, base: int, large: str, small: str) -> str:
+    whole, rest = divmod(count, base)
+    return (f"{whole}{large}" if whole else "") + (f"{rest}{small}" if rest else "")
+
+
+def format_size(size_bytes: int) -> str:
+    """For people, in binary units: `512B`, `1.5MiB`, `8GiB`."""
+    amount, unit = float(size_bytes), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1023.95 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{amount:.1f}".removesuffix(".0") + unit
