@@ -12,9 +12,11 @@ import msgspec
 from weft.model.output import ErrorRecord, Output
 from weft.model.workflow import Durability, Value, Workflow
 
-RunStatus: TypeAlias = Literal["running", "suspended", "succeeded", "succeeded_with_errors", "failed", "cancelled"]
-StopCause: TypeAlias = Literal["timeout", "cancel", "stop", "stop_layer", "suspend"]
-SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed", "stop", "stop_layer", "cancel"]
+Outcome: TypeAlias = Literal["succeeded", "succeeded_with_errors", "failed", "cancelled"]
+"""How a run ended. A run that has not is `running` or `suspended`."""
+GiveUpCause: TypeAlias = Literal["cancel", "stop", "stop_layer"]
+StopCause: TypeAlias = Literal["timeout", "suspend"] | GiveUpCause
+SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed"] | GiveUpCause
 
 
 def _tag(name: str) -> str:
@@ -150,10 +152,10 @@ class BackoffStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class StepFailed(Base, frozen=True, omit_defaults=True, kw_only=True):
-    """No attempt is left, or none could be made: `error` is set only when no attempt tells it."""
+    """No attempt is left, or none could be made. `error`: that of the last attempt, or of an `if` that cannot be evaluated."""
 
     step: str
-    error: ErrorRecord | None = None
+    error: ErrorRecord
 
 
 class StepCancelled(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -161,10 +163,10 @@ class StepCancelled(Base, frozen=True, omit_defaults=True, kw_only=True):
     cause: StopCause
 
 
-class StepSkipped(Base, frozen=True, omit_defaults=True, kw_only=True):
-    """`because` is the step that caused it, where there is one."""
+class StepsSkipped(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """These steps will not run. `because` is the step that caused it, where there is one."""
 
-    step: str
+    steps: list[str]
     reason: SkipReason
     because: str = ""
 
@@ -174,7 +176,7 @@ class RunSuspended(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class RunEnded(Base, frozen=True, omit_defaults=True, kw_only=True):
-    status: Literal["succeeded", "succeeded_with_errors", "failed", "cancelled"]
+    status: Outcome
 
 
 Observed: TypeAlias = (
@@ -195,7 +197,7 @@ Decided: TypeAlias = (
     | BackoffStarted
     | StepFailed
     | StepCancelled
-    | StepSkipped
+    | StepsSkipped
     | RunSuspended
     | RunEnded
 )

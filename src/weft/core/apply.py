@@ -1,0 +1,224 @@
+"""The one mutator: `apply(state, fact)`. The same facts in the same order always give the same state.
+
+Nothing here chooses. What follows from a fact by the definition of the workflow alone (a need is settled, a slot is held) is
+written; what could go either way is decided in `decide` and comes back here as a fact of its own.
+"""
+
+from collections.abc import Callable
+from heapq import heappush
+from typing import Any
+
+from weft.core import facts as f
+from weft.core.facts import Fact
+from weft.core.state import Attempt, State
+from weft.core.status import TABLE, Event, Status
+from weft.model.errors import Bug
+
+
+def apply(state: State, fact: Fact) -> None:
+    """Take one fact into account. Raises Bug if the status table has no place for it."""
+    state.seq += 1
+    state.now = fact.at
+    _APPLY[type(fact)](state, fact)
+
+
+def _move(state: State, i: int, event: Event) -> None:
+    before = state.status[i]
+    after = TABLE.get((before, event))
+    if after is None:
+        story = f"step `{state.graph.ids[i]}` is {before.name.lower()}, where {event.name.lower()} has no place"
+        raise Bug(f"{story} (fact {state.seq})")
+    state.status[i] = after
+    if before is Status.READY:
+        state.ready[state.demands.kind[i]].discard(i)
+    if after.settled:
+        _settle(state, i)
+
+
+def _settle(state: State, i: int) -> None:
+    state.open -= 1
+    state.outputs_due = not state.open
+    unsettled = state.unsettled
+    for j in state.graph.dependents[i]:
+        unsettled[j] -= 1
+        if not unsettled[j]:
+            state.unblocked_seq[j] = state.seq
+            state.agenda.append(j)
+    layer_open = state.layer_open
+    layer_open[state.graph.layer[i]] -= 1
+    while state.front < len(layer_open) and not layer_open[state.front]:
+        state.front += 1
+        for j in state.parked.pop(state.front, ()):
+            state.unblocked_seq[j] = state.seq
+            state.agenda.append(j)
+
+
+def _release(state: State, i: int, number: int) -> None:
+    attempt = state.alive.pop(i, None)
+    if attempt is None or attempt.number != number:
+        raise Bug(f"attempt {number} of step `{state.graph.ids[i]}` is not alive (fact {state.seq})")
+    for pool, _ in state.demands.of(i):
+        state.holders[pool].discard(i)
+    state.ended_seq[i] = state.seq
+
+
+def _run_created(state: State, fact: f.RunCreated) -> None:
+    state.created = fact
+    state.load(fact.workflow)
+    state.agenda.extend([i for i, needs in enumerate(state.unsettled) if not needs])
+    state.outputs_due = not state.open
+
+
+def _engine_attached(state: State, fact: f.EngineAttached) -> None:
+    state.limits = fact.limits
+    state.suspending = None
+    state.suspended = False
+
+
+def _attempt_spawned(state: State, fact: f.AttemptSpawned) -> None:
+    attempt = state.alive[state.graph.index[fact.step]]
+    attempt.pid, attempt.pid_started = fact.pid, fact.started
+
+
+def _attempt_ended(state: State, fact: f.AttemptEnded) -> None:
+    i = state.graph.index[fact.step]
+    _release(state, i, fact.attempt)
+    if fact.outcome == "ok":
+        _move(state, i, Event.ENDED_OK)
+        return
+    _move(state, i, Event.ENDED_BADLY)
+    if fact.outcome == "failed":
+        state.failures[i] += 1
+    state.pending[i] = fact
+    state.agenda.append(i)
+
+
+def _attempt_lost(state: State, fact: f.AttemptLost) -> None:
+    i = state.graph.index[fact.step]
+    _release(state, i, fact.attempt)
+    _move(state, i, Event.LOST)
+    state.pending[i] = fact
+    state.agenda.append(i)
+
+
+def _condition_evaluated(state: State, fact: f.ConditionEvaluated) -> None:
+    i = state.graph.index[fact.step]
+    state.verdicts[i] = fact
+    state.unblocked_seq[i] = state.seq
+    state.agenda.append(i)
+
+
+def _outputs_evaluated(state: State, fact: f.OutputsEvaluated) -> None:
+    state.outputs = fact
+
+
+def _cancel_requested(state: State, fact: f.CancelRequested) -> None:
+    state.cancelled = fact
+    state.halt_due = True
+
+
+def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
+    state.suspending = fact
+    state.halt_due = True
+
+
+def _steps_ready(state: State, fact: f.StepsReady) -> None:
+    demands = state.demands
+    for id_ in fact.steps:
+        i = state.graph.index[id_]
+        _move(state, i, Event.READY)
+        state.pending.pop(i, None)
+        state.backoff_until.pop(i, None)
+        state.ready[demands.kind[i]].add(i)
+        heappush(state.queues[demands.kind[i]], demands.rank[i])
+
+
+def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
+    i = state.graph.index[fact.step]
+    _move(state, i, Event.STARTED)
+    state.attempts[i] = fact.attempt
+    state.alive[i] = Attempt(fact.attempt, fact.at)
+    for pool, _ in state.demands.of(i):
+        state.holders[pool].add(i)
+    step = state.steps[i]
+    if step.retry.max_elapsed_s is not None:
+        state.first_started.setdefault(i, fact.at)
+    if step.timeout_s is not None:
+        heappush(state.timers, (fact.at + step.timeout_s, i, fact.attempt))
+
+
+def _attempt_stopping(state: State, fact: f.AttemptStopping) -> None:
+    i = state.graph.index[fact.step]
+    _move(state, i, Event.STOPPING)
+    state.alive[i].cause = fact.cause
+    state.stop_causes[i] = fact.cause
+
+
+def _backoff_started(state: State, fact: f.BackoffStarted) -> None:
+    i = state.graph.index[fact.step]
+    _move(state, i, Event.BACKOFF)
+    del state.pending[i]
+    state.backoff_until[i] = fact.until
+    heappush(state.timers, (fact.until, i, fact.attempt))
+
+
+def _step_failed(state: State, fact: f.StepFailed) -> None:
+    i = state.graph.index[fact.step]
+    _move(state, i, Event.FAILED)
+    state.pending.pop(i, None)
+    state.errors[i] = fact.error
+    on_error = state.steps[i].on_error
+    if on_error == "continue":
+        state.failed_soft += 1
+        return
+    state.failed_hard += 1
+    state.halt_due = on_error != "isolate"
+    if on_error == "stop" and state.stopped_by is None:
+        state.stopped_by = i
+    elif on_error == "stop_layer":
+        state.stopped_layers.setdefault(state.graph.layer[i], i)
+
+
+def _step_cancelled(state: State, fact: f.StepCancelled) -> None:
+    i = state.graph.index[fact.step]
+    _move(state, i, Event.CANCELLED)
+    state.pending.pop(i, None)
+    state.backoff_until.pop(i, None)
+    state.stop_causes[i] = fact.cause
+
+
+def _steps_skipped(state: State, fact: f.StepsSkipped) -> None:
+    for id_ in fact.steps:
+        i = state.graph.index[id_]
+        state.skips[i] = fact
+        _move(state, i, Event.SKIPPED)
+
+
+def _run_suspended(state: State, fact: f.RunSuspended) -> None:
+    state.suspended = True
+
+
+def _run_ended(state: State, fact: f.RunEnded) -> None:
+    state.ended = fact
+
+
+_APPLY: dict[type, Callable[[State, Any], None]] = {
+    f.RunCreated: _run_created,
+    f.EngineAttached: _engine_attached,
+    f.AttemptSpawned: _attempt_spawned,
+    f.AttemptEnded: _attempt_ended,
+    f.AttemptLost: _attempt_lost,
+    f.ConditionEvaluated: _condition_evaluated,
+    f.OutputsEvaluated: _outputs_evaluated,
+    f.CancelRequested: _cancel_requested,
+    f.SuspendRequested: _suspend_requested,
+    f.StepsReady: _steps_ready,
+    f.AttemptStarted: _attempt_started,
+    f.AttemptStopping: _attempt_stopping,
+    f.BackoffStarted: _backoff_started,
+    f.StepFailed: _step_failed,
+    f.StepCancelled: _step_cancelled,
+    f.StepsSkipped: _steps_skipped,
+    f.RunSuspended: _run_suspended,
+    f.RunEnded: _run_ended,
+}

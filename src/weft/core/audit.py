@@ -1,0 +1,91 @@
+"""Whole-state invariants, checked from scratch and by other means than those that keep them. For tests and the simulator."""
+
+from collections.abc import Iterator
+
+from weft.core.state import State
+from weft.core.status import Status
+
+_ALIVE = (Status.RUNNING, Status.STOPPING)
+
+
+def audit(state: State) -> list[str]:
+    """What is wrong with a state after a whole turn, a sentence each; empty when all is well."""
+    return [
+        *_audit_steps(state),
+        *_audit_counts(state),
+        *_audit_slots(state),
+        *_audit_progress(state),
+    ]
+
+
+def _audit_steps(state: State) -> Iterator[str]:
+    for i, status in enumerate(state.status):
+        name = f"step `{state.graph.ids[i]}` ({status.name.lower()})"
+        unsettled = sum(not state.status[need].settled for need in state.graph.needs[i])
+        if unsettled != state.unsettled[i]:
+            yield f"{name} counts {state.unsettled[i]} unsettled needs, there are {unsettled}"
+        if unsettled and (status in _ALIVE or status in (Status.READY, Status.BACKING_OFF, Status.SUCCEEDED)):
+            yield f"{name} has {unsettled} needs that have not settled"
+        if (status in _ALIVE) != (i in state.alive):
+            yield f"{name} is{'' if i in state.alive else ' not'} among the living"
+        if i in state.alive and state.alive[i].number != state.attempts[i]:
+            yield f"{name} runs attempt {state.alive[i].number} of {state.attempts[i]}"
+        if i in state.alive and (status is Status.STOPPING) != (state.alive[i].cause is not None):
+            yield f"{name} has the stop cause {state.alive[i].cause}"
+        if (status is Status.BACKING_OFF) != (i in state.backoff_until):
+            yield f"{name} has no backoff to match"
+        if (status is Status.READY) != (i in state.ready[state.demands.kind[i]]):
+            yield f"{name} does not match the ready steps of its kind"
+        if state.failures[i] > state.steps[i].retry.times + 1:
+            yield f"{name} failed {state.failures[i]} times"
+        if i in state.pending and not (status is Status.WAITING and state.suspending):
+            yield f"{name} awaits a verdict after the turn"
+
+
+def _audit_counts(state: State) -> Iterator[str]:
+    open_ = [i for i, status in enumerate(state.status) if not status.settled]
+    if state.open != len(open_):
+        yield f"{state.open} steps are counted as open, there are {len(open_)}"
+    layers = [0] * len(state.layer_open)
+    for i in open_:
+        layers[state.graph.layer[i]] += 1
+    if layers != state.layer_open:
+        yield f"open steps by layer are counted as {state.layer_open}, they are {layers}"
+    front = next((layer for layer, count in enumerate(layers) if count), len(layers))
+    if state.front != front:
+        yield f"the first open layer is taken to be {state.front}, it is {front}"
+    if state.workflow.schedule == "layers":
+        for i in state.alive:
+            if state.graph.layer[i] > front:
+                yield f"step `{state.graph.ids[i]}` runs although layer {front} is open"
+
+
+def _audit_slots(state: State) -> Iterator[str]:
+    for pool, name in enumerate(state.demands.pools):
+        wanted = {i for i in state.alive if any(pool == p for p, _ in state.demands.of(i))}
+        if state.holders[pool] != wanted:
+            yield f"pool `{name}` is held by {state.holders[pool]}, alive are {wanted}"
+        if state.free(pool) < 0:
+            yield f"pool `{name}` is exceeded by {-state.free(pool)}"
+
+
+def _audit_progress(state: State) -> Iterator[str]:
+    if state.ended or state.suspended:
+        if state.alive:
+            yield f"the run is over and {len(state.alive)} attempts live"
+        if state.ended and state.open:
+            yield f"the run has ended and {state.open} steps have not settled"
+        return
+    if state.agenda or state.halt_due:
+        yield "the turn left work on the agenda"
+    if state.halted:
+        return
+    for i, status in enumerate(state.status):
+        name = f"step `{state.graph.ids[i]}`"
+        if status is Status.READY and all(state.free(pool) >= weight for pool, weight in state.demands.of(i)):
+            yield f"{name} is ready and fits, and was not started"
+        if status is Status.WAITING and not state.unsettled[i]:
+            asked = state.steps[i].condition and i not in state.verdicts
+            parked = state.workflow.schedule == "layers" and state.graph.layer[i] > state.front
+            if not asked and not parked:
+                yield f"{name} waits for nothing"

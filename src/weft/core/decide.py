@@ -1,0 +1,174 @@
+"""The core's one entry: observed facts go in, decided facts and commands come out. Pure, and total over what it is told.
+
+Facts that come late, twice, or out of place (an attempt that is not alive, a run that is over) are dropped: the journal holds
+only what `apply` has a place for.
+"""
+
+from collections.abc import Iterable
+from heapq import heappop
+
+import msgspec
+
+from weft.core import facts as f
+from weft.core.commands import EvaluateOutputs, Leave
+from weft.core.dispatch import dispatch
+from weft.core.facts import Observed
+from weft.core.halt import halt, stop
+from weft.core.state import State
+from weft.core.status import Status
+from weft.core.turn import Turn
+from weft.core.verdict import Round, judge
+from weft.model.output import ErrorRecord
+from weft.model.units import format_duration
+
+
+def receive(state: State, observed: Iterable[Observed], now: float) -> Turn:
+    """Make one turn: apply what was observed, decide all that follows from it, and say when to be called again."""
+    turn = Turn(state, max(now, state.now))
+    for fact in observed:
+        _admit(turn, fact)
+    if state.created is None or state.ended or state.suspended:
+        return turn
+    _fire_timers(turn)
+    while state.agenda or state.halt_due:
+        _settle_agenda(turn)
+    dispatch(turn)
+    _finish(turn)
+    turn.wake_at = _next_timer(state)
+    return turn
+
+
+def _settle_agenda(turn: Turn) -> None:
+    state = turn.state
+    if state.halt_due:
+        halt(turn)
+    agenda = dict.fromkeys(state.agenda)  # in order, each once
+    state.agenda.clear()
+    verdicts = Round()
+    for i in agenda:
+        judge(turn, i, verdicts)
+    verdicts.close(turn)
+
+
+def _fire_timers(turn: Turn) -> None:
+    """Attempts over their time are stopped; a step whose backoff is over is ready again."""
+    state, ready = turn.state, []
+    while state.timers and state.timers[0][0] <= turn.now:
+        timer = heappop(state.timers)
+        i = timer[1]
+        if not _stands(state, timer):
+            continue
+        if state.status[i] is Status.RUNNING:
+            stop(turn, i, "timeout")
+        elif not state.halted:
+            ready.append(state.graph.ids[i])
+    if ready:
+        turn.emit(f.StepsReady(at=turn.now, steps=ready))
+
+
+def _stands(state: State, timer: tuple[float, int, int]) -> bool:
+    """Whether a timer still means something: the end of a backoff, or the timeout of an attempt that runs."""
+    when, i, number = timer
+    if state.status[i] is Status.RUNNING:
+        return state.alive[i].number == number
+    return state.backoff_until.get(i) == when
+
+
+def _next_timer(state: State) -> float | None:
+    while state.timers and not _stands(state, state.timers[0]):
+        heappop(state.timers)
+    return state.timers[0][0] if state.timers else None
+
+
+def _finish(turn: Turn) -> None:
+    state = turn.state
+    if state.alive:
+        return
+    if not state.open:
+        good = not (state.cancelled or state.failed_hard)
+        if good and state.workflow.outputs and state.outputs is None:
+            if state.outputs_due:
+                state.outputs_due = False
+                turn.order(EvaluateOutputs())
+            return
+        turn.emit(f.RunEnded(at=turn.now, status=_outcome(state)))
+    elif state.suspending:
+        turn.emit(f.RunSuspended(at=turn.now))
+    if state.ended or state.suspended:
+        turn.order(Leave(after=state.seq))
+
+
+def _outcome(state: State) -> f.Outcome:
+    if state.cancelled:
+        return "cancelled"
+    if state.failed_hard or (state.outputs and state.outputs.error):
+        return "failed"
+    return "succeeded_with_errors" if state.failed_soft else "succeeded"
+
+
+# ---- admission ----
+
+
+def _admit(turn: Turn, fact: Observed) -> None:
+    """Apply an observed fact if there is a place for it."""
+    state = turn.state
+    fact = msgspec.structs.replace(fact, at=turn.now)
+    match fact:
+        case f.RunCreated():
+            if state.created is None:
+                turn.emit(fact)
+        case _ if state.created is None or state.ended:
+            return
+        case f.EngineAttached():
+            turn.emit(fact)
+            for i, attempt in list(state.alive.items()):  # whoever attaches has proved that they are dead
+                turn.emit(f.AttemptLost(at=turn.now, step=state.graph.ids[i], attempt=attempt.number))
+        case _ if state.suspended:
+            return
+        case f.AttemptSpawned() | f.AttemptEnded() | f.AttemptLost():
+            _admit_attempt(turn, fact)
+        case f.ConditionEvaluated():
+            i = state.graph.index[fact.step]
+            if i not in state.verdicts and state.status[i] is Status.WAITING and not state.unsettled[i]:
+                turn.emit(fact)
+        case f.OutputsEvaluated():
+            if not state.open and state.outputs is None:
+                turn.emit(fact)
+        case f.CancelRequested():
+            if not state.cancelled:
+                turn.emit(fact)
+        case f.SuspendRequested():
+            if not state.suspending or fact.how == "kill" != state.suspending.how:
+                turn.emit(fact)
+
+
+def _admit_attempt(turn: Turn, fact: f.AttemptSpawned | f.AttemptEnded | f.AttemptLost) -> None:
+    state = turn.state
+    i = state.graph.index[fact.step]
+    attempt = state.alive.get(i)
+    if attempt is None or attempt.number != fact.attempt:
+        return
+    if isinstance(fact, f.AttemptEnded):
+        turn.emit(_as_caused(fact, attempt.cause, state.steps[i].timeout_s))
+    else:
+        turn.emit(fact)
+
+
+def _as_caused(fact: f.AttemptEnded, cause: f.StopCause | None, timeout_s: float | None) -> f.AttemptEnded | f.AttemptLost:
+    """How an attempt ended that was being stopped: that follows from why, not from how its process took it.
+
+    A process may answer the signal with exit status 0; that does not make its work complete.
+    """
+    if cause is None and fact.outcome != "cancelled":
+        return fact
+    tail = fact.error.tail if fact.error else ""
+    if cause == "suspend":
+        return f.AttemptLost(at=fact.at, step=fact.step, attempt=fact.attempt, reason="suspend")
+    if cause == "timeout":
+        error = ErrorRecord(kind="timeout", message=f"it had not ended after {format_duration(timeout_s or 0)}", tail=tail)
+        return msgspec.structs.replace(fact, outcome="failed", output=None, error=error)
+    if cause is None:
+        error = ErrorRecord(kind="killed", message="it was cancelled from outside", tail=tail)
+        return msgspec.structs.replace(fact, outcome="failed", output=None, error=error)
+    error = ErrorRecord(kind="cancelled", message=f"it was stopped ({cause})", tail=tail)
+    return msgspec.structs.replace(fact, outcome="cancelled", output=None, error=error)

@@ -1,0 +1,143 @@
+"""The numbers of a run, by one fold over its facts: a finished run can be measured again at any time.
+
+Times are seconds on the engine's clock; the time between an engine's death (or a suspension) and the next engine counts for
+nothing. work: sum of the attempts' durations. span: the heaviest path, weighed by them. speedup = work ÷ makespan. Utilisation
+of a pool = busy slot-seconds ÷ (slots × makespan).
+"""
+
+from collections import Counter, defaultdict
+
+import msgspec
+
+from weft.core import facts as f
+from weft.core.apply import apply
+from weft.core.demand import WAITING
+from weft.core.facts import Fact
+from weft.core.state import State
+from weft.core.why import status_word
+
+
+class StepNumbers(msgspec.Struct, kw_only=True):
+    """One step: `queue_s` from ready to started, `run_s` and `cpu_s` over all attempts, `rss_bytes` the peak."""
+
+    step: str
+    layer: int
+    status: str = "waiting"
+    queue_s: float = 0.0
+    run_s: float = 0.0
+    attempts: int = 0
+    cpu_s: float = 0.0
+    rss_bytes: int = 0
+
+
+class PoolNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    pool: str
+    slots: int
+    busy_s: float
+    utilisation: float
+
+
+class Numbers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run reports. `held_s`: step-seconds of waiting by cause (a pool's name, `max_parallel`, `backoff`)."""
+
+    steps: list[StepNumbers]
+    counts: dict[str, int]
+    work_s: float
+    span_s: float
+    makespan_s: float
+    speedup: float
+    parallel_max: int
+    pools: list[PoolNumbers]
+    held_s: dict[str, float]
+    critical_path: list[tuple[str, float]]
+
+
+class Measure:
+    """The fold. `see` takes facts in order; `numbers` may be asked at any time."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.steps: list[StepNumbers] = []
+        self.makespan_s = 0.0
+        self.parallel_max = 0
+        self.held_s: dict[str, float] = defaultdict(float)
+        self._busy: list[float] = []
+        self._at: float | None = None
+        self._ready_at: dict[int, float] = {}
+        self._started_at: dict[int, float] = {}
+
+    def see(self, fact: Fact) -> None:
+        self._pass_time(fact)
+        apply(self.state, fact)
+        index = self.state.graph.index
+        match fact:
+            case f.RunCreated():
+                layers = self.state.graph.layer
+                self.steps = [StepNumbers(step=id_, layer=layers[i]) for i, id_ in enumerate(self.state.graph.ids)]
+                self._busy = [0.0] * len(self.state.demands.pools)
+            case f.StepsReady():
+                self._ready_at.update(dict.fromkeys([index[step] for step in fact.steps], fact.at))
+            case f.AttemptStarted():
+                i = index[fact.step]
+                self.steps[i].queue_s += fact.at - self._ready_at.pop(i)
+                self.steps[i].attempts += 1
+                self._started_at[i] = fact.at
+                self.parallel_max = max(self.parallel_max, len(self.state.alive))
+            case f.AttemptEnded():
+                i = index[fact.step]
+                self.steps[i].run_s += fact.at - self._started_at.pop(i)
+                self.steps[i].cpu_s += fact.cpu_s or 0.0
+                self.steps[i].rss_bytes = max(self.steps[i].rss_bytes, fact.rss_bytes or 0)
+            case f.AttemptLost() if fact.reason == "suspend":
+                i = index[fact.step]
+                self.steps[i].run_s += fact.at - self._started_at.pop(i)
+
+    def _pass_time(self, fact: Fact) -> None:
+        """Account for the time since the last fact; none passes for the run while no engine lives."""
+        state = self.state
+        elapsed_s = 0.0 if self._at is None or isinstance(fact, f.EngineAttached) else fact.at - self._at
+        self._at = fact.at
+        if elapsed_s <= 0:
+            return
+        self.makespan_s += elapsed_s
+        for pool, holders in enumerate(state.holders):
+            if holders:
+                self._busy[pool] += elapsed_s * state.demands.occupied(pool, holders)
+        for k, ready in enumerate(state.ready):
+            if ready:
+                lacking = (pool for pool, weight in state.demands.kinds[k] if state.free(pool) < weight)
+                self.held_s[self._cause(next(lacking, None))] += elapsed_s * len(ready)
+        if state.backoff_until:
+            self.held_s["backoff"] += elapsed_s * len(state.backoff_until)
+
+    def _cause(self, pool: int | None) -> str:
+        """A limit on attempts is `max_parallel` whichever of its three forms it takes; "" if it was no limit, but a suspension."""
+        if pool is None:
+            return ""
+        return "max_parallel" if pool <= WAITING else self.state.demands.pools[pool]
+
+    def numbers(self) -> Numbers:
+        state, makespan_s = self.state, self.makespan_s
+        for i, step in enumerate(self.steps):
+            step.status = status_word(state, i)
+        weights = [step.run_s for step in self.steps]
+        path = state.graph.critical_path(weights)
+        work_s = sum(weights)
+        return Numbers(
+            steps=self.steps,
+            counts=dict(Counter(step.status for step in self.steps)),
+            work_s=work_s,
+            span_s=sum(weights[i] for i in path),
+            makespan_s=makespan_s,
+            speedup=work_s / makespan_s if makespan_s else 1.0,
+            parallel_max=self.parallel_max,
+            pools=[self._pool(p) for p in range(WAITING + 1, len(state.demands.pools))],
+            held_s={cause: seconds for cause, seconds in sorted(self.held_s.items(), key=lambda item: -item[1]) if cause},
+            critical_path=[(state.graph.ids[i], weights[i]) for i in path if weights[i]],
+        )
+
+    def _pool(self, pool: int) -> PoolNumbers:
+        slots = self.state.workflow.resources[self.state.demands.pools[pool]].slots
+        capacity = slots * self.makespan_s
+        utilisation = self._busy[pool] / capacity if capacity else 0.0
+        return PoolNumbers(pool=self.state.demands.pools[pool], slots=slots, busy_s=self._busy[pool], utilisation=utilisation)

@@ -1,0 +1,121 @@
+"""The whole scheduling truth of one run. `apply` alone writes it; everybody else reads.
+
+- No counter of free slots exists: `holders` lists the attempts that are alive, and what is free is computed from it.
+- `agenda`, `parked`, `timers`, `queues`, `halt_due` and `outputs_due` are worklists that apply fills and the deciders empty. They
+  hold candidates, not truth: an entry that no longer applies is dropped by whoever takes it out, so a replay may leave as many
+  as it likes.
+"""
+
+from collections import deque
+
+from weft.core import facts as f
+from weft.core.demand import Demands
+from weft.core.facts import Limits
+from weft.core.status import Status
+from weft.model.expression import parse
+from weft.model.graph import Graph
+from weft.model.output import ErrorRecord
+from weft.model.workflow import Workflow
+
+
+class Attempt:
+    """An attempt that is alive: its number, when it started, its process if it has one, and why it is being stopped, if it is."""
+
+    __slots__ = ("cause", "number", "pid", "pid_started", "started")
+
+    def __init__(self, number: int, started: float) -> None:
+        self.number = number
+        self.started = started
+        self.cause: f.StopCause | None = None
+        self.pid = 0
+        self.pid_started = 0
+
+
+class State:
+    """Lists over step numbers, and for what concerns few steps, mappings keyed by step number.
+
+    `seq`, `now`: number and time of the last fact. `unsettled`: needs that have not settled. `attempts`: number of the last
+    attempt. `failures`: attempts that count against `retry`. `unblocked_seq`, `ended_seq`: number of the fact that let the step
+    start, that ended its last attempt. `pending`: the end of an attempt that awaits its verdict. `open`: steps that have not
+    settled, `layer_open` the same by layer, `front` the first layer that has any. `stop_causes`: why an attempt of the step was
+    stopped. `stopped_layers`: layer → the step whose failure stopped it.
+    """
+
+    def __init__(self, workflow: Workflow | None = None) -> None:
+        self.seq = 0
+        self.now = 0.0
+        self.created: f.RunCreated | None = None
+        self.limits = Limits()
+        self.ended: f.RunEnded | None = None
+        self.cancelled: f.CancelRequested | None = None
+        self.suspending: f.SuspendRequested | None = None
+        self.suspended = False
+        self.stopped_by: int | None = None
+        self.stopped_layers: dict[int, int] = {}
+        self.outputs: f.OutputsEvaluated | None = None
+        self.failed_hard = 0
+        self.failed_soft = 0
+        self.alive: dict[int, Attempt] = {}
+        self.pending: dict[int, f.AttemptEnded | f.AttemptLost] = {}
+        self.verdicts: dict[int, f.ConditionEvaluated] = {}
+        self.errors: dict[int, ErrorRecord] = {}
+        self.skips: dict[int, f.StepsSkipped] = {}
+        self.stop_causes: dict[int, f.StopCause] = {}
+        self.backoff_until: dict[int, float] = {}
+        self.first_started: dict[int, float] = {}
+        self.ended_seq: dict[int, int] = {}
+        self.agenda: deque[int] = deque()
+        self.parked: dict[int, list[int]] = {}
+        self.timers: list[tuple[float, int, int]] = []
+        self.halt_due = False
+        self.outputs_due = False
+        self.load(workflow or Workflow(name="", steps=()))
+
+    def load(self, workflow: Workflow) -> None:
+        """Lay out the lists for a workflow of which nothing has happened."""
+        self.workflow = workflow
+        self.steps = workflow.steps
+        self.graph = Graph(workflow.steps)
+        n = len(workflow.steps)
+        self.status: list[Status] = [Status.WAITING] * n
+        self.attempts = [0] * n
+        self.failures = [0] * n
+        self.unsettled = [len(needs) for needs in self.graph.needs]
+        self.unblocked_seq = [0] * n
+        self.open = n
+        self.layer_open = [0] * (max(self.graph.layer, default=-1) + 1)
+        for layer in self.graph.layer:
+            self.layer_open[layer] += 1
+        self.front = 0
+        self.demands = Demands(workflow, self.graph)
+        self.holders: list[set[int]] = [set() for _ in self.demands.pools]
+        self.ready: list[set[int]] = [set() for _ in self.demands.kinds]
+        self.queues: list[list[int]] = [[] for _ in self.demands.kinds]
+
+    @property
+    def halted(self) -> f.StopCause | None:
+        """Why nothing may start any more, if so."""
+        if self.cancelled:
+            return "cancel"
+        if self.stopped_by is not None:
+            return "stop"
+        return "suspend" if self.suspending else None
+
+    def free(self, pool: int) -> float:
+        """Units of a pool that no living attempt holds; infinite without a limit."""
+        slots = self.demands.slots(pool, self.limits)
+        return float("inf") if slots is None else slots - self.demands.occupied(pool, self.holders[pool])
+
+    def counts_as_failed(self, i: int) -> bool:
+        """Whether dependents of the settled step `i` see a failure (`on_error: continue` turns it into a success)."""
+        status = self.status[i]
+        if status is Status.FAILED:
+            return self.steps[i].on_error != "continue"
+        if status is Status.SKIPPED:
+            return self.skips[i].reason not in ("condition", "needs_skipped")
+        return status is Status.CANCELLED
+
+    def uses_status(self, i: int) -> bool:
+        """Whether the `if` of a step replaces the default `success()`."""
+        condition = self.steps[i].condition
+        return bool(condition) and parse(condition).uses_status

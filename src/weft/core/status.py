@@ -1,0 +1,59 @@
+"""The life of a step as data. `docs/status.md` is drawn from this table, and `State.apply` obeys it.
+
+`held` and `ready` are one status here: a ready step that a whole turn has not started is held, and `why` says by what.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+
+class Status(IntEnum):
+    WAITING = 0
+    READY = 1
+    RUNNING = 2
+    STOPPING = 3
+    BACKING_OFF = 4
+    SUCCEEDED = 5
+    FAILED = 6
+    CANCELLED = 7
+    SKIPPED = 8
+
+    @property
+    def settled(self) -> bool:
+        return self >= Status.SUCCEEDED
+
+
+class Event(IntEnum):
+    """What happens to a step. Each is caused by exactly one kind of fact (and, for AttemptEnded, its outcome)."""
+
+    READY = 0
+    STARTED = 1
+    STOPPING = 2
+    ENDED_OK = 3
+    ENDED_BADLY = 4
+    LOST = 5
+    BACKOFF = 6
+    FAILED = 7
+    CANCELLED = 8
+    SKIPPED = 9
+
+
+TABLE: Final[dict[tuple[Status, Event], Status]] = {
+    (Status.WAITING, Event.READY): Status.READY,
+    (Status.BACKING_OFF, Event.READY): Status.READY,
+    (Status.READY, Event.STARTED): Status.RUNNING,
+    (Status.RUNNING, Event.STOPPING): Status.STOPPING,
+    (Status.RUNNING, Event.ENDED_OK): Status.SUCCEEDED,
+    # between attempts a step waits for the verdict of the same turn: another attempt, or the end
+    (Status.RUNNING, Event.ENDED_BADLY): Status.WAITING,
+    (Status.STOPPING, Event.ENDED_BADLY): Status.WAITING,
+    (Status.RUNNING, Event.LOST): Status.WAITING,
+    (Status.STOPPING, Event.LOST): Status.WAITING,
+    (Status.WAITING, Event.BACKOFF): Status.BACKING_OFF,
+    (Status.WAITING, Event.FAILED): Status.FAILED,
+    (Status.WAITING, Event.CANCELLED): Status.CANCELLED,
+    (Status.READY, Event.CANCELLED): Status.CANCELLED,
+    (Status.BACKING_OFF, Event.CANCELLED): Status.CANCELLED,
+    (Status.WAITING, Event.SKIPPED): Status.SKIPPED,
+    (Status.READY, Event.SKIPPED): Status.SKIPPED,
+}

@@ -1,0 +1,116 @@
+"""What becomes of a step that waits for nothing more: it may start, it is skipped, it gets another attempt, or it is over.
+
+Verdicts of one round are gathered and become one fact each for all ready steps and for all steps skipped by one cause.
+"""
+
+from weft.core import facts as f
+from weft.core.commands import EvaluateCondition
+from weft.core.retry import draw, next_start
+from weft.core.status import Status
+from weft.core.turn import Turn
+from weft.model.output import ErrorRecord
+
+
+class Round:
+    """The verdicts of one pass over the agenda."""
+
+    def __init__(self) -> None:
+        self.ready: list[str] = []
+        self.skips: dict[tuple[f.SkipReason, str], list[str]] = {}
+
+    def skip(self, step: str, reason: f.SkipReason, because: str) -> None:
+        self.skips.setdefault((reason, because), []).append(step)
+
+    def close(self, turn: Turn) -> None:
+        """Turn what was gathered into facts."""
+        if self.ready:
+            turn.emit(f.StepsReady(at=turn.now, steps=self.ready))
+        for (reason, because), steps in self.skips.items():
+            turn.emit(f.StepsSkipped(at=turn.now, steps=steps, reason=reason, because=because))
+
+
+def judge(turn: Turn, i: int, verdicts: Round) -> None:
+    """Decide about step i if it is waiting for a decision."""
+    state = turn.state
+    if state.status[i] is not Status.WAITING or state.unsettled[i]:
+        return
+    end = state.pending.get(i)
+    if isinstance(end, f.AttemptEnded):
+        _judge_end(turn, i, end)
+    elif end is not None:
+        _judge_loss(turn, i, verdicts)
+    elif not state.halted:
+        _judge_needs(turn, i, verdicts)
+
+
+def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
+    state, step = turn.state, turn.state.steps[i]
+    if state.workflow.schedule == "layers" and state.graph.layer[i] > state.front:
+        state.parked.setdefault(state.graph.layer[i], []).append(i)
+        return
+    failed = next((need for need in state.graph.needs[i] if state.counts_as_failed(need)), None)
+    verdict = state.verdicts.get(i)
+    if verdict is None and not state.uses_status(i) and failed is not None:
+        verdicts.skip(step.id, "need_failed", _origin(turn, failed))
+    elif verdict is None and not state.uses_status(i) and not _any_succeeded(turn, i):
+        verdicts.skip(step.id, "needs_skipped", step.needs[0])
+    elif verdict is None and step.condition:
+        turn.order(EvaluateCondition(step=step.id))
+    elif verdict is None or (verdict.verdict and not verdict.error):
+        verdicts.ready.append(step.id)
+    elif verdict.error:
+        turn.emit(f.StepFailed(at=turn.now, step=step.id, error=verdict.error))
+    elif failed is not None:
+        verdicts.skip(step.id, "need_failed", _origin(turn, failed))
+    else:
+        verdicts.skip(step.id, "condition", "")
+
+
+def _any_succeeded(turn: Turn, i: int) -> bool:
+    """Whether there is no need, or one that succeeded; where none counts as failed, that is one which was not skipped."""
+    needs = turn.state.graph.needs[i]
+    return not needs or any(turn.state.status[need] is not Status.SKIPPED for need in needs)
+
+
+def _origin(turn: Turn, need: int) -> str:
+    """The step that started it all: skips caused by a skip name the first failure, not the last link of the chain."""
+    skip = turn.state.skips.get(need)
+    return skip.because if skip and skip.because else turn.state.graph.ids[need]
+
+
+def _judge_end(turn: Turn, i: int, end: f.AttemptEnded) -> None:
+    state, step = turn.state, turn.state.steps[i]
+    if end.outcome == "cancelled":
+        turn.emit(f.StepCancelled(at=turn.now, step=step.id, cause=state.stop_causes[i]))
+        return
+    error = end.error or ErrorRecord(kind="error", message="the attempt failed and did not say why")
+    seed = state.created.seed if state.created else 0
+    until = next_start(
+        step.retry,
+        state.failures[i],
+        error,
+        now=turn.now,
+        first_started=state.first_started.get(i),
+        chance=draw(seed, step.id, end.attempt),
+    )
+    if until is None or _over(turn, i):
+        turn.emit(f.StepFailed(at=turn.now, step=step.id, error=error))
+    else:
+        turn.emit(f.BackoffStarted(at=turn.now, step=step.id, attempt=end.attempt, until=until))
+
+
+def _judge_loss(turn: Turn, i: int, verdicts: Round) -> None:
+    """A lost attempt is followed by another whatever `retry` says, unless the step is not wanted any more."""
+    cause = _over(turn, i)
+    if cause:
+        turn.emit(f.StepCancelled(at=turn.now, step=turn.state.graph.ids[i], cause=cause))
+    elif not turn.state.halted:
+        verdicts.ready.append(turn.state.graph.ids[i])
+
+
+def _over(turn: Turn, i: int) -> f.StopCause | None:
+    """Why step i gets no further attempt, if so."""
+    halted = turn.state.halted
+    if halted in ("cancel", "stop"):
+        return halted
+    return "stop_layer" if turn.state.graph.layer[i] in turn.state.stopped_layers else None

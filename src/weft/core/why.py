@@ -1,0 +1,136 @@
+"""Why a step waits, runs or ended as it did: said from the state alone, for every status."""
+
+import msgspec
+
+from weft.core.state import State
+from weft.core.status import Status
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """`status` is a word of the glossary, `reason` one lower-case sentence, `steps` the steps that it names, `pool` the pool,
+    `until` an instant in seconds since the epoch."""
+
+    step: str
+    status: str
+    reason: str
+    steps: tuple[str, ...] = ()
+    pool: str = ""
+    until: float | None = None
+
+
+NAMED_MAX = 8
+"""More names than these do not make a sentence clearer; `steps` has all of them."""
+
+
+def status_word(state: State, i: int) -> str:
+    """The status of step i as the glossary says it: a ready step that is not started at once is `held`."""
+    status = state.status[i]
+    return "held" if status is Status.READY else status.name.lower()
+
+
+def why(state: State, i: int) -> Why:
+    """The reason for the status of step i after a whole turn."""
+    found = _WAITING[state.status[i]](state, i) if state.status[i] in _WAITING else _why_settled(state, i)
+    return msgspec.structs.replace(found, step=state.graph.ids[i], status=status_word(state, i))
+
+
+def _why(reason: str, steps: tuple[str, ...] = (), pool: str = "", until: float | None = None) -> Why:
+    return Why(step="", status="", reason=reason, steps=steps, pool=pool, until=until)
+
+
+def _names(steps: tuple[str, ...]) -> str:
+    shown = ", ".join(f"`{step}`" for step in steps[:NAMED_MAX])
+    return shown if len(steps) <= NAMED_MAX else f"{shown} and {len(steps) - NAMED_MAX} more"
+
+
+def _why_waiting(state: State, i: int) -> Why:
+    ids = state.graph.ids
+    needs = tuple(ids[need] for need in state.graph.needs[i] if not state.status[need].settled)
+    if needs:
+        return _why(f"it needs {_names(needs)}", needs)
+    if state.suspended or state.halted:
+        return _why("the run is suspended: `weft resume` goes on")
+    if state.workflow.schedule == "layers" and state.graph.layer[i] > state.front:
+        open_ = tuple(
+            ids[j] for j, layer in enumerate(state.graph.layer) if layer < state.graph.layer[i] and not _settled(state, j)
+        )
+        return _why(f"`schedule: layers` lets layer {state.graph.layer[i]} start after {_names(open_)}", open_)
+    return _why("its `if` is being evaluated")
+
+
+def _settled(state: State, i: int) -> bool:
+    return state.status[i].settled
+
+
+def _why_held(state: State, i: int) -> Why:
+    for pool, weight in state.demands.of(i):
+        free = state.free(pool)
+        if free < weight:
+            name, holders = state.demands.pools[pool], tuple(state.graph.ids[j] for j in sorted(state.holders[pool]))
+            units = f"{weight} of pool `{name}`" if name in state.workflow.resources else f"a place under `{name}`"
+            return _why(f"it asks for {units}, {free:g} free; held by {_names(holders)}", holders, name)
+    return _why("the run is suspended: `weft resume` goes on" if state.halted else "it starts with this turn")
+
+
+def _why_running(state: State, i: int) -> Why:
+    attempt = state.alive[i]
+    timeout_s = state.steps[i].timeout_s
+    until = None if timeout_s is None else attempt.started + timeout_s
+    process = f" in process {attempt.pid}" if attempt.pid else ""
+    return _why(f"attempt {attempt.number} runs{process}", until=until)
+
+
+def _why_stopping(state: State, i: int) -> Why:
+    attempt = state.alive[i]
+    return _why(f"attempt {attempt.number} is being ended ({attempt.cause}); it keeps its slots until its processes are dead")
+
+
+def _why_backing_off(state: State, i: int) -> Why:
+    left = state.steps[i].retry.times + 1 - state.failures[i]
+    return _why(f"attempt {state.attempts[i]} failed; it waits before the next, {left} left", until=state.backoff_until[i])
+
+
+_WAITING = {
+    Status.WAITING: _why_waiting,
+    Status.READY: _why_held,
+    Status.RUNNING: _why_running,
+    Status.STOPPING: _why_stopping,
+    Status.BACKING_OFF: _why_backing_off,
+}
+
+
+def _why_settled(state: State, i: int) -> Why:
+    status, step = state.status[i], state.steps[i]
+    if status is Status.SUCCEEDED:
+        which = "the first attempt" if state.attempts[i] == 1 else f"attempt {state.attempts[i]}"
+        return _why(f"{which} succeeded", step.needs)
+    if status is Status.FAILED:
+        tried = f" after {state.attempts[i]} attempts" if state.attempts[i] > 1 else ""
+        return _why(f"{state.errors[i].kind}{tried}: {state.errors[i].message}")
+    if status is Status.CANCELLED:
+        return _why(_STOPPED[state.stop_causes[i]].format(by=_stopper(state, i)))
+    skip = state.skips[i]
+    because = (skip.because,) if skip.because else ()
+    if skip.reason == "condition":
+        return _why(f"its `if` is false: {step.condition}")
+    if skip.reason == "needs_skipped":
+        return _why("every step that it needs was skipped", step.needs)
+    if skip.reason == "need_failed":
+        i = state.graph.index[skip.because]
+        return _why(f"it depends on `{skip.because}`, which {_OUTCOME.get(state.status[i], 'did not succeed')}", because)
+    return _why("it had not started when " + _STOPPED[skip.reason].format(by=skip.because), because)
+
+
+def _stopper(state: State, i: int) -> str:
+    by = state.stopped_by if state.stop_causes[i] == "stop" else state.stopped_layers.get(state.graph.layer[i])
+    return "" if by is None else state.graph.ids[by]
+
+
+_OUTCOME = {Status.FAILED: "failed", Status.CANCELLED: "was cancelled", Status.SKIPPED: "was skipped"}
+_STOPPED = {
+    "timeout": "it took too long",
+    "suspend": "the run was suspended",
+    "cancel": "the run was cancelled",
+    "stop": "`{by}` failed and its `on_error: stop` ended the run",
+    "stop_layer": "`{by}` failed and its `on_error: stop_layer` ended the layer",
+}
