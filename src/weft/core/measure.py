@@ -111,7 +111,7 @@ class Measure:
             self.held_s["backoff"] += elapsed_s * len(state.backoff_until)
 
     def _cause(self, pool: int | None) -> str:
-        """A limit on attempts is `max_parallel` whichever of its three forms it takes; "" if it was no limit, but a suspension."""
+        """A limit on attempts is `max_parallel` whichever of its forms it takes; "" if it was no limit, but a suspension."""
         if pool is None:
             return ""
         return "max_parallel" if pool <= WAITING else self.state.demands.pools[pool]

@@ -6,6 +6,7 @@ Verdicts of one round are gathered and become one fact each for all ready steps 
 from weft.core import facts as f
 from weft.core.commands import EvaluateCondition
 from weft.core.retry import draw, next_start
+from weft.core.state import State
 from weft.core.status import Status
 from weft.core.turn import Turn
 from weft.model.output import ErrorRecord
@@ -48,11 +49,11 @@ def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
     if state.workflow.schedule == "layers" and state.graph.layer[i] > state.front:
         state.parked.setdefault(state.graph.layer[i], []).append(i)
         return
-    failed = next((need for need in state.graph.needs[i] if state.counts_as_failed(need)), None)
+    failed = failed_need(state, i)
     verdict = state.verdicts.get(i)
     if verdict is None and not state.uses_status(i) and failed is not None:
         verdicts.skip(step.id, "need_failed", _origin(turn, failed))
-    elif verdict is None and not state.uses_status(i) and not _any_succeeded(turn, i):
+    elif verdict is None and not state.uses_status(i) and not any_succeeded(state, i):
         verdicts.skip(step.id, "needs_skipped", step.needs[0])
     elif verdict is None and step.condition:
         turn.order(EvaluateCondition(step=step.id))
@@ -66,10 +67,15 @@ def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
         verdicts.skip(step.id, "condition", "")
 
 
-def _any_succeeded(turn: Turn, i: int) -> bool:
+def failed_need(state: State, i: int) -> int | None:
+    """The first settled need of step i that counts as failed."""
+    return next((need for need in state.graph.needs[i] if state.counts_as_failed(need)), None)
+
+
+def any_succeeded(state: State, i: int) -> bool:
     """Whether there is no need, or one that succeeded; where none counts as failed, that is one which was not skipped."""
-    needs = turn.state.graph.needs[i]
-    return not needs or any(turn.state.status[need] is not Status.SKIPPED for need in needs)
+    needs = state.graph.needs[i]
+    return not needs or any(state.status[need] is not Status.SKIPPED for need in needs)
 
 
 def _origin(turn: Turn, need: int) -> str:
