@@ -146,7 +146,7 @@ def without_docstring(source: str) -> list[str]:
 
 # An address or a path of the machine on which something was written, which must not travel with the project.
 PRIVATE = re.compile(
-    r"""pypi\.org | pythonhosted\.org | registry\.npmjs | index-url
+    r"""pypi\.org | pythonhosted\.org | registry\.npmjs | index[-]url
       | (?<![\w.])/(?:work|root|opt/pypi[\w-]*)/ | /(?:home|Users)/\w+/""",
     re.VERBOSE,
 )

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "weft"
 
 
-def findings(folder: str, check: Callable[[str], list[str]]) -> list[str]:
-    paths = sorted((ROOT / folder).rglob("*.py"))
-    assert paths, f"no Python file in {folder}"
+def findings(check: Callable[[str], list[str]], *folders: str) -> list[str]:
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    assert paths, f"no Python file in {folders}"
     return [f"{path.relative_to(ROOT)}:{what}" for path in paths for what in check(path.read_text())]
 
 
@@ -26,9 +26,7 @@ def tracked() -> list[Path]:
 
 
 def test_budgets() -> None:
-    assert findings("src", checks.over_budget) == []
-    assert findings("benchmarks", checks.over_budget) == []
-    assert findings("tests", checks.over_budget) == []
+    assert findings(checks.over_budget, "src", "tests", "benchmarks") == []
 
 
 def test_banned() -> None:
@@ -40,15 +38,15 @@ def test_banned() -> None:
 
 
 def test_catching_everything_has_a_reason() -> None:
-    assert findings("src", checks.catches_all_without_reason) == []
+    assert findings(checks.catches_all_without_reason, "src") == []
 
 
 def test_no_sleeps_in_tests() -> None:
-    assert findings("tests", checks.sleeps) == []
+    assert findings(checks.sleeps, "tests") == []
 
 
 def test_docstrings() -> None:
-    assert findings("src", checks.without_docstring) == []
+    assert findings(checks.without_docstring, "src") == []
 
 
 def test_nothing_private_is_tracked() -> None:
