@@ -26,7 +26,7 @@ class Journal(Protocol):
     def append(self, facts: Sequence[Fact]) -> int:
         """Hand facts to the writer, as one unit that is saved whole or not at all; returns the number of the last one.
 
-        Never blocks on the disk. Raises MachineError if the writer has already failed.
+        Never blocks on the disk. Raises MachineError if the writer has already failed. For one thread at a time.
         """
         ...
 
@@ -36,7 +36,11 @@ class Journal(Protocol):
         ...
 
     def listen(self, saved: Callable[[int], None], failed: Callable[[BaseException], None]) -> None:
-        """Be told, from any thread, of the number of the last durable fact after each commit, or once that the writer failed."""
+        """Be told, from any thread, of the number of the last durable fact after each commit, or once that the writer failed.
+
+        Commits that `durable` already showed when `append` returned need not be told. Neither callable may raise, block or
+        append. Call it before the first `append`.
+        """
         ...
 
     def read(self, start: int = 1) -> Iterator[Fact]:
@@ -44,7 +48,8 @@ class Journal(Protocol):
         ...
 
     def close(self) -> None:
-        """Save what was appended, then release the file and the lock. Idempotent."""
+        """Save what was appended, then release the file and the lock. Idempotent. Never raises: a failure to save is told to
+        the listener, before this returns."""
         ...
 
 
