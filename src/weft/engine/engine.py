@@ -1,0 +1,299 @@
+"""The only loop: what happened goes to the core, its facts to the journal, its commands to whoever performs them.
+
+- Decisions are the core's. The engine does: it starts, stops, evaluates, saves, and reports what came of it.
+- A command is performed, and a fact shown, only when the facts it depends on are durable.
+- Everything here runs on the thread of the event loop; the journal's writer speaks to it through `call_soon_threadsafe`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from weft.core import facts as f
+from weft.core.commands import Command, EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.decide import receive
+from weft.core.facts import Fact, Observed
+from weft.core.state import State
+from weft.engine.jobs import Jobs
+from weft.engine.values import Values
+from weft.model.errors import MachineError
+from weft.model.evaluate import evaluate
+from weft.model.expression import ExpressionError, parse
+from weft.model.masking import mask, spellings
+from weft.model.output import ErrorRecord, Output
+from weft.model.template import resolve
+from weft.ports import Clock, Ended, Journal, Observer, OutputStore, Payload, Runner, Spawned
+
+BATCH_MAX: Final = 512
+"""Facts taken in one turn: enough to share its cost, few enough that starts do not wait long for the last of them."""
+INLINE_KEEP_BYTES: Final = 1 << 20
+"""Outputs up to this size are saved on the loop's thread (about a millisecond); larger ones in a thread beside it."""
+SECRET_SCAN_BYTES: Final = 1 << 20
+"""An output file is searched for secrets in pieces of this size."""
+
+Acknowledge: TypeAlias = Callable[[], None]
+
+
+class Engine:
+    """Runs one run until it has ended or is suspended.
+
+    `runners` maps action types to runners. `grace_s` is what a process tree gets between being asked to end and being killed.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        journal: Journal,
+        store: OutputStore,
+        runners: Mapping[type, Runner],
+        clock: Clock,
+        values: Values,
+        jobs: Jobs,
+        observers: Sequence[Observer] = (),
+        secrets: Sequence[str] = (),
+        grace_s: float = 10.0,
+    ) -> None:
+        self.state = state
+        self.values = values
+        self._journal = journal
+        self._store = store
+        self._runners = runners
+        self._clock = clock
+        self._jobs = jobs
+        self._observers = observers
+        self._secrets = secrets
+        self._grace_s = grace_s
+        self._inbox: deque[tuple[Observed, Acknowledge | None]] = deque()
+        self._commands: list[tuple[int, int, Command]] = []
+        self._unseen: deque[tuple[int, list[Fact]]] = deque()
+        self._acks: deque[tuple[int, Acknowledge]] = deque()
+        self._count = 0
+        self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._keeping: set[asyncio.Future[None]] = set()
+
+    async def run(self, first: Sequence[Observed]) -> None:
+        """Take the run over with these facts and come back when it is left. Raises MachineError if the journal fails."""
+        self._loop = asyncio.get_running_loop()
+        self._left: asyncio.Future[None] = self._loop.create_future()
+        self._journal.listen(
+            lambda seq: self._from_writer(self._advance, seq),
+            lambda error: self._from_writer(self._fail, error),
+        )
+        for fact in first:
+            self.post(fact)
+        try:
+            await self._left
+        finally:
+            if self._timer:
+                self._timer.cancel()
+            for runner in dict.fromkeys(self._runners.values()):
+                await runner.close()
+
+    def post(self, fact: Observed, acknowledge: Acknowledge | None = None) -> None:
+        """Observe a fact. `acknowledge` is called when it, and what was decided with it, is durable."""
+        self._inbox.append((fact, acknowledge))
+        self._schedule()
+
+    # ---- the turn ----
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._guarded_turn)
+
+    def _guarded_turn(self) -> None:
+        """A turn that cannot be made (a bug of ours, a journal that fails) ends the run instead of being lost in the loop."""
+        self._scheduled = False
+        if self._left.done():
+            return
+        try:
+            self._turn()
+        except BaseException as error:
+            self._fail(error)
+
+    def _turn(self) -> None:
+        batch = [self._inbox.popleft() for _ in range(min(len(self._inbox), BATCH_MAX))]
+        turn = receive(self.state, [fact for fact, _ in batch], self._clock.now())
+        seq = self.state.seq
+        if turn.facts:
+            for fact in turn.facts:
+                if isinstance(fact, f.AttemptEnded) and fact.output is not None:
+                    self.values.outputs[fact.step] = fact.output
+            seq = self._journal.append(turn.facts)
+            if self._observers:
+                self._unseen.append((seq, turn.facts))
+        self._acks.extend((seq, acknowledge) for _, acknowledge in batch if acknowledge)
+        for command in turn.commands:
+            self._count += 1
+            heappush(self._commands, (command.after, self._count, command))
+        self._wake_at(turn.wake_at)
+        self._advance(self._journal.durable)
+        if self._inbox:
+            self._schedule()
+
+    def _wake_at(self, at: float | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if at is not None:
+            self._timer = self._loop.call_later(max(0.0, at - self._clock.now()), self._schedule)
+
+    def _from_writer(self, call: Callable[..., None], *arguments: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _advance(self, durable: int) -> None:
+        """Facts up to `durable` are saved: perform, show and acknowledge what waited for them."""
+        if self._left.done():
+            return
+        while self._unseen and self._unseen[0][0] <= durable:
+            facts = self._unseen.popleft()[1]
+            for observer in self._observers:
+                observer.see(facts)
+        while self._acks and self._acks[0][0] <= durable:
+            self._acks.popleft()[1]()
+        while self._commands and self._commands[0][0] <= durable:
+            self._perform(heappop(self._commands)[2])
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._left.done():
+            self._left.set_exception(error)
+
+    # ---- commands ----
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case StartAttempt(step=step, attempt=attempt):
+                self._start(step, attempt)
+            case StopAttempt(step=step, attempt=attempt):
+                self._runner(step).stop((step, attempt), self._grace_s)
+            case EvaluateCondition(step=step):
+                self.post(self._evaluate_condition(step))
+            case EvaluateOutputs():
+                self.post(self._evaluate_outputs())
+            case Leave():
+                self._left.set_result(None)
+
+    def _runner(self, step: str) -> Runner:
+        return self._runners[type(self.state.steps[self.state.graph.index[step]].action)]
+
+    def _start(self, step: str, attempt: int) -> None:
+        try:
+            job = self._jobs.make(self.state.steps[self.state.graph.index[step]], attempt)
+        except (ExpressionError, MachineError) as error:
+            self.post(f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="failed", error=_input_error(error)))
+            return
+        self._runner(step).start(job, self._report)
+
+    def _evaluate_condition(self, step: str) -> f.ConditionEvaluated:
+        text = self.state.steps[self.state.graph.index[step]].condition
+        try:
+            verdict = evaluate(parse(text), self.values.scope, self.values.status_functions(step))
+            if not isinstance(verdict, bool):
+                raise ExpressionError(f"`if` must be true or false, `{text}` gives {type(verdict).__name__}")
+        except (ExpressionError, MachineError) as error:
+            return f.ConditionEvaluated(at=0.0, step=step, verdict=False, error=_input_error(error))
+        return f.ConditionEvaluated(at=0.0, step=step, verdict=verdict)
+
+    def _evaluate_outputs(self) -> f.OutputsEvaluated:
+        try:
+            return f.OutputsEvaluated(at=0.0, outputs=resolve(self.state.workflow.outputs, self.values.scope))
+        except (ExpressionError, MachineError) as error:
+            return f.OutputsEvaluated(at=0.0, outputs={}, error=_input_error(error))
+
+    # ---- reports ----
+
+    def _report(self, report: Spawned | Ended) -> None:
+        step, attempt = report.key
+        if isinstance(report, Spawned):
+            self.post(f.AttemptSpawned(at=0.0, step=step, attempt=attempt, pid=report.pid, started=report.started))
+        elif report.payload is None:
+            self._ended(report, None)
+        elif _size(report.payload) <= INLINE_KEEP_BYTES:
+            self._ended(report, self._keep(report.payload, report))
+        else:
+            self._keep_beside(report.payload, report)
+
+    def _keep(self, payload: Payload, report: Ended) -> Output | ErrorRecord:
+        try:
+            output = self._store.keep(payload, report.form)
+        except ValueError as error:
+            return ErrorRecord(kind="invalid_output", message=str(error))
+        except MachineError as error:
+            return ErrorRecord(kind="error", message=str(error))
+        if self._secrets and _contains(payload, self._secrets):
+            return Output(form=output.form, inline=output.inline, blob=output.blob, size=output.size, secret=True)
+        return output
+
+    def _keep_beside(self, payload: Payload, report: Ended) -> None:
+        """Save a large output in a thread; the attempt has not ended before that is done."""
+
+        async def keep() -> None:
+            self._ended(report, await asyncio.to_thread(self._keep, payload, report))
+
+        task = self._loop.create_task(keep())
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
+
+    def _ended(self, report: Ended, kept: Output | ErrorRecord | None) -> None:
+        step, attempt = report.key
+        error = kept if isinstance(kept, ErrorRecord) else report.error
+        if error and self._secrets:
+            error = _masked(error, self._secrets)
+        self.post(
+            f.AttemptEnded(
+                at=0.0,
+                step=step,
+                attempt=attempt,
+                outcome="failed" if isinstance(kept, ErrorRecord) else report.outcome,
+                output=kept if isinstance(kept, Output) else None,
+                error=error,
+                cpu_s=report.cpu_s,
+                rss_bytes=report.rss_bytes,
+            )
+        )
+
+
+def _input_error(error: Exception) -> ErrorRecord:
+    return ErrorRecord(kind="input", message=str(error), hint=getattr(error, "hint", ""))
+
+
+def _size(payload: Payload) -> int:
+    try:
+        return payload.stat().st_size if isinstance(payload, Path) else len(payload)
+    except OSError:
+        return 0  # the store will say what is wrong with it
+
+
+def _contains(payload: Payload, secrets: Sequence[str]) -> bool:
+    """Whether a payload contains any spelling of a secret; files are read in overlapping pieces."""
+    forms = [form.encode() for value in secrets for form in spellings(value)]
+    if not isinstance(payload, Path):
+        return any(form in payload for form in forms)
+    overlap = max(map(len, forms), default=1) - 1
+    tail = b""
+    with payload.open("rb") as file:
+        while piece := file.read(SECRET_SCAN_BYTES):
+            window = tail + piece
+            if any(form in window for form in forms):
+                return True
+            tail = window[-overlap:] if overlap else b""
+    return False
+
+
+def _masked(error: ErrorRecord, secrets: Sequence[str]) -> ErrorRecord:
+    return ErrorRecord(
+        kind=error.kind,
+        message=mask(error.message, secrets),
+        exit_code=error.exit_code,
+        signal=error.signal,
+        exception=error.exception,
+        retry_after_s=error.retry_after_s,
+        hint=mask(error.hint, secrets),
+        tail=mask(error.tail, secrets),
+    )

@@ -1,0 +1,62 @@
+"""From a step to a job: every `${{ }}` resolved, the environment laid out, the files named."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from weft.core.facts import RunCreated
+from weft.engine.folder import RunFolder
+from weft.engine.values import Values
+from weft.model.template import resolve
+from weft.model.workflow import Action, Argv, Step
+from weft.ports import Job
+
+
+class Jobs:
+    """Makes the jobs of one run. `secrets` maps names to values; `folder` is the run's."""
+
+    def __init__(self, created: RunCreated, values: Values, folder: RunFolder, secrets: Mapping[str, str]) -> None:
+        self._created = created
+        self._values = values
+        self._folder = folder
+        self._secrets = secrets
+        self._project = Path(created.project or ".")
+
+    def make(self, step: Step, attempt: int) -> Job:
+        """The job of one attempt. Raises ExpressionError if a value that it refers to does not exist."""
+        env = {**self._created.workflow.env, **step.env}
+        return Job(
+            run=self._created.run,
+            step=step.id,
+            attempt=attempt,
+            action=self._action(step),
+            inputs=resolve(step.inputs, self._values.scope),
+            env={
+                **{name: str(resolve(text, self._values.scope)) for name, text in env.items()},
+                **{name: self._secrets[name] for name in step.secrets},
+                "WEFT_IDEMPOTENCY_KEY": idempotency_key(self._created.run, step.id),
+            },
+            form=step.output,
+            stdout=self._folder.stdout(step.id, attempt),
+            stderr=self._folder.stderr(step.id, attempt),
+            scratch=self._folder.scratch_of(step.id, attempt),
+            cwd=self._project / step.cwd,
+            secrets=tuple(self._secrets.values()),
+        )
+
+    def _action(self, step: Step) -> Action:
+        if not isinstance(step.action, Argv):
+            return step.action
+        return Argv(argv=tuple(_argument(item) for item in resolve(list(step.action.argv), self._values.scope)))
+
+
+def _argument(value: object) -> str:
+    """One item of an argument list is one argument: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def idempotency_key(run: str, step: str) -> str:
+    """Equal over the attempts of a step, different for every other step and run."""
+    return blake2b(f"{run}/{step}".encode(), digest_size=16).hexdigest()
