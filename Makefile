@@ -44,7 +44,7 @@ lint: $(STAMPS)/dev
 	$(BIN)/mypy
 
 bench: $(STAMPS)/dev
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build library-report examples/library-report
