@@ -61,7 +61,8 @@ class OutputStore(Protocol):
         ...
 
     def load(self, output: Output) -> Value:
-        """The value. Raises MachineError if the blob is missing or damaged."""
+        """The value, not to be changed. Raises MachineError if the blob is missing or damaged, ValueError if it is too large
+        to be a value (it still is an output that can be shown)."""
         ...
 
 

@@ -47,8 +47,8 @@ def damaged(folder: Path, what: str) -> JournalDamaged:
     )
 
 
-def lost(folder: Path, first: int, last: int, mark: Path) -> JournalDamaged:
+def lost(folder: Path, first: int, last: int, witness: Path) -> JournalDamaged:
     return JournalDamaged(
         f"journal of run `{folder.name}` is damaged: facts {first} to {last} were saved and are gone (a file was cut, replaced "
-        f"or removed); put {folder} back from a copy, or delete {mark} to go on without them"
+        f"or removed); put {folder} back from a copy, or delete {witness} to go on without them"
     )

@@ -4,9 +4,14 @@ They pass the contract suite of the real ones (tests/journal/contract). All that
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 
 from weft.core.facts import Fact
-from weft.model.errors import Bug
+from weft.journal import values
+from weft.model.errors import Bug, MachineError
+from weft.model.output import Output, OutputForm
+from weft.model.workflow import Value
+from weft.ports import Payload
 
 
 class MemoryJournal:
@@ -34,3 +39,31 @@ class MemoryJournal:
 
     def close(self) -> None:
         self._closed = True
+
+
+class MemoryStore:
+    """Large outputs in a mapping, each of at most VALUE_BYTES_MAX."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def keep(self, payload: Payload, form: OutputForm) -> Output:
+        try:
+            data = payload if isinstance(payload, bytes) else payload.read_bytes()
+        except OSError as error:
+            raise MachineError(f"cannot save an output: {error.strerror} ({error.filename})") from error
+        values.check_size(len(data), values.VALUE_BYTES_MAX, "an output that is kept in memory")
+        if len(data) <= values.INLINE_BYTES_MAX:
+            return values.inline(data, form)
+        if form == "json":
+            values.check_json(data)
+        blob = sha256(data).hexdigest()
+        self._blobs[blob] = data
+        return Output(form=form, blob=blob, size=len(data))
+
+    def load(self, output: Output) -> Value:
+        if not output.blob:
+            return values.decode(output.inline)
+        if output.blob not in self._blobs:
+            raise MachineError(f"output {output.blob} is not in memory")
+        return values.value(self._blobs[output.blob], output.form)

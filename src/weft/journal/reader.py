@@ -13,7 +13,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from weft.core.facts import Fact
-from weft.journal import codec, mark
+from weft.journal import codec, witness
 from weft.journal.faults import damaged, explain, lost
 from weft.model.errors import MachineError
 
@@ -67,14 +67,14 @@ class Reader:
         """
         if self._damage is not None:
             raise self._damage
-        promised = mark.read(self._folder)  # before the query: the writer may go on between the two
+        promised = witness.read(self._folder)  # before the query: the writer may go on between the two
         facts: list[Fact] = []
         try:
             for last, lines, sums in self._query(_NEXT, self.number, _ROWS_MAX):
                 for fact in self._unpack(last, lines or b"", sums or b""):
                     facts.append(fact)  # one by one: those before a bad one are kept
             if not facts and self.number < promised:
-                raise lost(self._folder, self.number + 1, promised, self._folder / mark.NAME)
+                raise lost(self._folder, self.number + 1, promised, self._folder / witness.NAME)
         except ValueError as error:
             self._damage = damaged(self._folder, f"fact {self.number + 1}: {error}")
         except MachineError as error:

@@ -19,10 +19,11 @@ from time import monotonic
 from typing import Final, Literal
 
 from weft.core.facts import Fact
-from weft.journal import codec, mark
+from weft.journal import codec, folders
 from weft.journal.faults import explain
 from weft.journal.lock import RunLock
 from weft.journal.reader import APPLICATION_ID, END, NAME, Reader, read_facts, version_of
+from weft.journal.witness import Witness
 from weft.model.errors import Bug, MachineError, WeftError
 
 MIGRATIONS: Final = ("CREATE TABLE saved (last INTEGER PRIMARY KEY, facts BLOB NOT NULL, sums BLOB NOT NULL)",)
@@ -42,7 +43,7 @@ LOG_BYTES_MAX: Final = 4 << 20
 """The write-ahead log is cut back to this after a checkpoint; SQLite makes one at each 1,000 pages (4 MB)."""
 
 LOOK_S: Final = 0.02
-"""Under load the writer looks after its files, and sets the mark, at most this often: each look leaves the interpreter's lock."""
+"""Under load the writer looks after its files and renews the witness at most this often: each look lets the interpreter go."""
 
 CLOSE_TIMEOUT_S: Final = 30.0
 """A disk that syncs nothing for so long is taken for dead: leaving beats hanging."""
@@ -69,11 +70,10 @@ class SqliteJournal:
         self._last = self._sum = self._durable = 0
         self._bytes_in = self._bytes_out = 0
         if create:
-            _make_folder(folder, sync=self._power)
+            _create(folder, sync=self._power)
         self._lock = RunLock(folder)
         try:
             if create:
-                _make_file(folder)
                 self._begin()
             else:
                 self._find_end()
@@ -159,7 +159,7 @@ class SqliteJournal:
     def _write(self, connection: sqlite3.Connection) -> None:
         witness = None
         try:
-            witness = mark.Mark(self._folder) if self._power else None
+            witness = Witness(self._folder) if self._power else None
             files = _identities(self._folder)
             looked_at = 0.0
             while batch := self._gather():
@@ -178,7 +178,7 @@ class SqliteJournal:
                     if witness is not None:
                         witness.write(number)
                     looked_at = monotonic()
-        except Exception as error:
+        except Exception as error:  # whatever it was, the engine must hear of it: nobody else sees this thread
             self._fail(error if isinstance(error, WeftError) else explain(error, self._folder))
         finally:
             if witness is not None:
@@ -208,25 +208,10 @@ def _ignore(_: object) -> None:
     """What is called when nobody listens."""
 
 
-def _make_folder(folder: Path, *, sync: bool) -> None:
-    """Make the folder and its parents, and put their names on the disk: SQLite sees to its own files only."""
+def _create(folder: Path, *, sync: bool) -> None:
+    """The folder and an empty file in it, whose mode SQLite also gives to the log beside it."""
     try:
-        new = [path for path in (folder, *folder.parents) if not path.exists()]
-        for path in reversed(new):
-            path.mkdir(mode=0o700, exist_ok=True)
-        for path in new if sync else ():
-            fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-    except OSError as error:
-        raise explain(error, folder) from error
-
-
-def _make_file(folder: Path) -> None:
-    """An empty file with the right mode, which SQLite gives to the log beside it too."""
-    try:
+        folders.make(folder, sync=sync)
         os.close(os.open(folder / NAME, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise explain(error, folder) from error

@@ -1,11 +1,11 @@
-"""The mark: a small file beside the journal with the number of a fact that is known to be on disk.
+"""The witness: a small file beside the journal with the number of a fact that is known to be on disk.
 
-SQLite takes a write-ahead log that was cut or flipped for one whose end was never written, and says nothing. The mark says
-otherwise: it is written after a commit has been synced, so a journal that holds fewer facts than its mark has lost some.
+SQLite takes a write-ahead log that was cut or flipped for one whose end was never written, and says nothing. The witness says
+otherwise: it is written after a commit has been synced, so a journal that holds fewer facts than that has lost some.
 
-- A mark is never ahead of the disk, and may lag behind: it is not synced, and under load not every commit moves it.
-- It is only a witness: one that is missing or unreadable proves nothing and stops nobody.
-- Its name sorts before `journal.db`: a plain copy of a live run's folder gets a mark that is no newer than its journal.
+- It is never ahead of the disk, and may lag behind: it is not synced itself, and under load not every commit renews it.
+- One that is missing or unreadable proves nothing and stops nobody.
+- Its name sorts before `journal.db`: a plain copy of a live run's folder gets a witness no newer than its journal.
 """
 
 import os
@@ -16,8 +16,8 @@ from zlib import crc32
 NAME = "durable"
 
 
-class Mark:
-    """The one writer of a run's mark. Its failures are of no consequence and are not reported."""
+class Witness:
+    """The one writer of a run's witness. Failing to write is of no consequence and is not reported."""
 
     def __init__(self, folder: Path) -> None:
         self._fd = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
