@@ -99,6 +99,13 @@ class Engine:
         self._inbox.append((fact, acknowledge))
         self._schedule()
 
+    def hurry(self) -> None:
+        """From now on whoever is stopped is killed without grace, those included that are being stopped already."""
+        self._grace_s = 0.0
+        for i, attempt in self.state.alive.items():
+            if attempt.cause:
+                self._runner(self.state.graph.ids[i]).stop((self.state.graph.ids[i], attempt.number), 0.0)
+
     # ---- the turn ----
 
     def _schedule(self) -> None:
