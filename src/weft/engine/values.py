@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
+from weft.core.facts import RunCreated
 from weft.core.state import State
 from weft.core.verdict import any_succeeded, failed_need
 from weft.core.why import status_word
@@ -15,15 +16,14 @@ from weft.ports import OutputStore
 class Values:
     """The outputs of a run by step, and the scopes that expressions are evaluated in."""
 
-    def __init__(self, state: State, store: OutputStore) -> None:
+    def __init__(self, state: State, created: RunCreated, store: OutputStore, outputs: Mapping[str, Output]) -> None:
         self.state = state
-        self.outputs: dict[str, Output] = {}
+        self.outputs = dict(outputs)
         self._store = store
-        created = state.created
         self.scope: dict[str, Value] = {
-            "inputs": created.inputs if created else {},
+            "inputs": created.inputs,
             "steps": _Steps(self),
-            "run": {"id": created.run, "name": created.workflow.name} if created else {},
+            "run": {"id": created.run, "name": created.workflow.name},
         }
 
     def output(self, step: str) -> Value:

@@ -1,0 +1,254 @@
+"""The composition root: the only file that knows which adapter stands behind which port.
+
+Nothing heavy is imported at the top: `check` needs no journal, and a run of shell steps no Python worker.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from weft.core import facts as f
+from weft.core.apply import apply
+from weft.core.facts import Fact, Limits
+from weft.core.state import State
+from weft.model.errors import UsageError
+from weft.model.output import Output
+from weft.model.workflow import Argv, Python, Shell, Sleep, Step, Value, Workflow
+from weft.ports import Journal, Observer, OutputStore, Runner
+
+WAITING_MAX: Final = 256
+"""How many attempts that only wait run at once under `max_parallel: auto`: each costs memory and a socket, not a processor."""
+RUN_ID_TRIES_MAX: Final = 100
+"""A random id that is taken this often means that no id can be had."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run is driven, as opposed to what it is. `say` tells the user something; `observers` are shown the facts."""
+
+    limits: Limits
+    grace_s: float = 10.0
+    observers: tuple[Observer, ...] = ()
+    say: Callable[[str], None] = lambda text: None
+    signals: bool = True
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A run after an engine has left it. `status` is its outcome, or `suspended`; `signal` the signal that suspended it, or 0."""
+
+    run: str
+    folder: Path
+    state: State
+    facts: Callable[[], Iterator[Fact]]
+    store: OutputStore
+    signal: int = 0
+
+    @property
+    def status(self) -> str:
+        return self.state.ended.status if self.state.ended else "suspended"
+
+
+def cpu_count() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def limits_of(max_parallel: int | str, cpus: int) -> Limits:
+    """What `max_parallel` means here: a number bounds all attempts; `auto` (or 0) those that compute, and those that wait."""
+    if max_parallel == "unlimited":
+        return Limits()
+    if max_parallel in ("auto", 0):
+        return Limits(computing=cpus, waiting=WAITING_MAX)
+    return Limits(total=int(max_parallel))
+
+
+def new_run_id() -> str:
+    """A random name that can be said aloud: consonants and vowels in turn, 32 bits in two words."""
+    number = int.from_bytes(os.urandom(4), "big")
+    letters = []
+    for place in range(10):
+        alphabet = "aiou" if place % 2 else "bdfghjklmnprstvz"
+        number, letter = divmod(number, len(alphabet))
+        letters.append(alphabet[letter])
+    return "".join(letters[:5]) + "-" + "".join(letters[5:])
+
+
+# ---- the four things that can be done with a run ----
+
+
+def start(
+    workflow: Workflow,
+    inputs: Mapping[str, Value],
+    state_folder: Path,
+    options: Options,
+    *,
+    source: str = "",
+    digest: str = "",
+    project: Path,
+) -> Result:
+    """Create a run and drive it to its end or suspension. Raises UsageError before anything starts, MachineError at any time."""
+    from weft import __version__
+
+    secrets = secret_values(workflow.secrets)
+    run, folder, journal, store = _create(workflow, state_folder)
+    created = f.RunCreated(
+        at=0.0,
+        run=run,
+        workflow=workflow,
+        inputs=dict(inputs),
+        seed=int.from_bytes(run.encode(), "big") % 2**32,
+        source=source,
+        digest=digest,
+        project=str(project),
+        durability=workflow.durability,
+        version=__version__,
+    )
+    return _drive(State(), folder, journal, store, options, secrets, [created])
+
+
+def resume(folder: Path, options: Options, limits: Limits | None = None) -> Result:
+    """Go on with a run. `limits` replaces those that its last engine had. Raises UsageError if it has ended."""
+    return _reopen(folder, options, limits, [])
+
+
+def cancel(folder: Path, options: Options, *, by: str, reason: str = "") -> Result | None:
+    """End a run for good: by its engine if it has one (None is returned: that engine goes on to end it), else here."""
+    from weft.engine.control import Request, ask
+    from weft.journal.lock import holder
+
+    if holder(folder):
+        reply = ask(folder, Request(ask="cancel", by=by, reason=reason))
+        if reply and reply.ok:
+            return None
+        if reply:
+            raise UsageError(f"run `{folder.name}` was not cancelled: {reply.message}")
+    return _reopen(folder, options, None, [f.CancelRequested(at=0.0, by=by, reason=reason)])
+
+
+def secret_values(names: Sequence[str]) -> dict[str, str]:
+    """The values of secrets, from the environment. Raises UsageError naming all that are missing."""
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise UsageError(f"the secrets {', '.join(missing)} are not in the environment: set them and try again")
+    return {name: os.environ[name] for name in names}
+
+
+# ---- composition ----
+
+
+def _create(workflow: Workflow, state_folder: Path) -> tuple[str, Path, Journal, OutputStore]:
+    """A run id that is free, its folder, a journal and a store."""
+    runs = state_folder / "runs"
+    run = next(id_ for id_ in (new_run_id() for _ in range(RUN_ID_TRIES_MAX)) if not (runs / id_).exists())
+    if workflow.durability == "none":
+        from weft.journal.memory import MemoryJournal, MemoryStore
+
+        return run, runs / run, MemoryJournal(), MemoryStore()
+    from weft.journal.sqlite import SqliteJournal
+    from weft.journal.store import Store
+
+    journal = SqliteJournal(runs / run, durability=workflow.durability, create=True)
+    return run, runs / run, journal, Store(runs / run, workflow.durability)
+
+
+def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.Observed]) -> Result:
+    """Take over a run that no engine holds: fold its journal, prove its old attempts dead, and drive it on."""
+    from weft.host.tree import sweep
+    from weft.journal.sqlite import SqliteJournal
+    from weft.journal.store import Store
+
+    journal = SqliteJournal(folder, durability="power", create=False)
+    try:
+        state, outputs = State(), {}
+        for fact in journal.read():
+            apply(state, fact)
+            if isinstance(fact, f.AttemptEnded) and fact.output is not None:
+                outputs[fact.step] = fact.output
+        if state.created is None:
+            raise UsageError(f"run `{folder.name}` had not begun when its engine died; nothing ran: start it again")
+        if state.ended:
+            raise UsageError(f"run `{folder.name}` has ended ({state.ended.status}); `weft show {folder.name}` tells more")
+        secrets = {} if then else secret_values(state.workflow.secrets)
+        sweep(state.created.run, [(attempt.pid, attempt.pid_started) for attempt in state.alive.values()])
+    except BaseException:
+        journal.close()
+        raise
+    if limits is None:
+        options = msgspec.structs.replace(options, limits=state.limits)
+    store = Store(folder, state.created.durability)
+    return _drive(state, folder, journal, store, options, secrets, then, outputs)
+
+
+def _drive(
+    state: State,
+    folder: Path,
+    journal: Journal,
+    store: OutputStore,
+    options: Options,
+    secrets: Mapping[str, str],
+    facts: list[f.Observed],
+    outputs: dict[str, Output] | None = None,
+) -> Result:
+    """Let an engine attach to the run, and come back when it has left."""
+    import asyncio
+    import socket
+
+    from weft import __version__
+    from weft.engine.drive import drive
+
+    attached = f.EngineAttached(at=0.0, pid=os.getpid(), host=socket.gethostname(), limits=options.limits, version=__version__)
+    created = [fact for fact in facts if isinstance(fact, f.RunCreated)]
+    rest = [fact for fact in facts if not isinstance(fact, f.RunCreated)]
+    workflow = created[0].workflow if created else state.workflow
+    try:
+        signal = asyncio.run(
+            drive(
+                state,
+                folder=folder,
+                journal=journal,
+                store=store,
+                runners=lambda: _runners(workflow, folder, options.say),
+                first=[*created, attached, *rest],
+                outputs=outputs or {},
+                secrets=secrets,
+                observers=options.observers,
+                grace_s=options.grace_s,
+                signals=options.signals,
+                say=options.say,
+            )
+        )
+    finally:
+        journal.close()
+    return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
+
+
+def _runners(workflow: Workflow, folder: Path, say: Callable[[str], None]) -> dict[type, Runner]:
+    """One runner for each kind of action that the workflow has; what it does not use is not imported."""
+    kinds = {type(step.action) for step in workflow.steps}
+    base = {name: value for name, value in os.environ.items() if name not in workflow.secrets}
+    runners: dict[type, Runner] = {}
+    if kinds & {Shell, Argv}:
+        from weft.runners.shell import ShellRunner
+
+        runners[Shell] = runners[Argv] = ShellRunner(base, folder, say=say)
+    if Python in kinds:
+        from weft.executors.processes import ProcessExecutor
+        from weft.runners.python import PythonRunner
+
+        runners[Python] = PythonRunner(ProcessExecutor(base))
+    if Sleep in kinds:
+        from weft.runners.sleep import SleepRunner
+
+        runners[Sleep] = SleepRunner()
+    return runners
+
+
+def fail_fast(workflow: Workflow) -> Workflow:
+    """The workflow with every `on_error: isolate` turned into `stop`."""
+
+    def strict(step: Step) -> Step:
+        return msgspec.structs.replace(step, on_error="stop") if step.on_error == "isolate" else step
+
+    return msgspec.structs.replace(workflow, steps=tuple(map(strict, workflow.steps)))

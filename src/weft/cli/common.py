@@ -1,0 +1,122 @@
+"""What the verbs share: settings as flags, reading a workflow with its problems, errors, colour."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from weft.formats import Loaded
+from weft.model import shape, spec
+from weft.model.errors import Bug, WeftError
+from weft.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def report(error: Exception) -> int:
+    """Tell the user of an error that ends the command; returns the exit code."""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it flushes
+        return 0
+    if isinstance(error, WeftError) and not isinstance(error, Bug):
+        lines = str(error).splitlines() or [type(error).__name__]
+        for line in lines:
+            click.echo(f"{click.style('error', fg='red', bold=True)}: {line}", err=True, color=use_color("auto", sys.stderr))
+        return error.exit_code
+    if isinstance(error, OSError):
+        click.echo(f"error: the machine: {error}", err=True)
+        return 6
+    import traceback
+
+    traceback.print_exception(error)
+    click.echo("\nThis is a bug of weft, not a fault of yours. Please report it with the lines above.", err=True)
+    return 5
+
+
+def use_color(choice: str, stream: Any) -> bool:
+    """Whether to colour what goes to `stream`."""
+    if choice != "auto":
+        return choice == "always"
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def settings_options(*names: str) -> Callable[[Command], Command]:
+    """Flags for these settings, from the one table. They arrive as the dict `flags`, with what was given only."""
+
+    def decorate(command: Command) -> Command:
+        for setting in reversed(spec.SETTINGS):
+            if setting.name in names:
+                command = _option(setting)(command)
+        return command
+
+    return decorate
+
+
+def _option(setting: spec.Setting) -> Callable[[Command], Command]:
+    declarations = [setting.flag, *([setting.short] if setting.short else []), f"setting_{setting.name}"]
+    kind: dict[str, Any] = {"metavar": setting.name.upper()}
+    if isinstance(setting.shape, shape.Boolean):
+        kind = {"is_flag": True, "flag_value": "true", "default": None}
+    elif isinstance(setting.shape, shape.Choice):
+        kind = {"metavar": "|".join(setting.shape.values)}
+    return click.option(*declarations, help=setting.help, type=str, **kind)
+
+
+def take_settings(options: dict[str, Any]) -> Settings:
+    """The settings, from the flags among a command's options (which are taken out) and all weaker sources."""
+    flags = {key: options.pop(key) for key in list(options) if key.startswith("setting_")}
+    given = {key.removeprefix("setting_"): value for key, value in flags.items() if value is not None}
+    return Settings(given)
+
+
+def load(file: str, settings: Settings) -> tuple[Loaded, bytes]:
+    """Read a workflow file. Problems go to stderr; errors among them end the command with exit code 2."""
+    loaded, data = look_at(file, settings)
+    show_problems(loaded, data, settings)
+    if loaded.workflow is None:
+        sys.exit(2)
+    settings.with_workflow(loaded.workflow)
+    return loaded, data
+
+
+def look_at(file: str, settings: Settings) -> tuple[Loaded, bytes]:
+    """Read a workflow file and collect its problems."""
+    from weft.formats import load as load_format
+    from weft.host.source import read_source
+
+    data, problems = read_source(Path(file), size_max=settings["size_max"])
+    if data is None:
+        return Loaded(workflow=None, problems=tuple(problems), format=""), b""
+    return (
+        load_format(
+            data, file, format=settings["format"] or None, size_max=settings["size_max"], time_scale=settings["time_scale"]
+        ),
+        data,
+    )
+
+
+def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:
+    if loaded.problems:
+        from weft.views.problems import render
+
+        color = use_color(settings["color"], sys.stderr)
+        click.echo(render(loaded.problems, {problem.place.file: data for problem in loaded.problems}, color=color), err=True)
+
+
+def state_folder(settings: Settings) -> Path:
+    return Path(settings["state"]).absolute()
+
+
+def find_run(name: str, settings: Settings) -> Path:
+    """The folder of a run, from its id, a unique prefix of it, or `@`. Raises UsageError."""
+    from weft.journal.index import find_run as find
+
+    return find(state_folder(settings), name)
+
+
+def leave(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.exit(code)

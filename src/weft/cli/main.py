@@ -1,0 +1,90 @@
+"""The door `weft`: a table of verbs, each imported only when it is used, because start-up time is a feature."""
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from weft import __version__
+
+VERBS: Final = {
+    "run": ("run", "Run a workflow file."),
+    "check": ("check", "Look for problems in a workflow file; nothing is run."),
+    "plan": ("check", "Show layers, critical path and what can run in parallel; nothing is run."),
+    "runs": ("look", "List runs."),
+    "show": ("look", "Show a run, or one step of it."),
+    "logs": ("look", "Print what a step wrote."),
+    "why": ("look", "Say why a step waits, ran, failed or was skipped."),
+    "resume": ("run", "Go on with a run that was suspended or whose engine died."),
+    "cancel": ("run", "End a run for good."),
+    "schema": ("check", "Print the JSON Schema of the workflow format."),
+    "explain": ("check", "Explain an error code."),
+    "doctor": ("doctor", "Show the machine, the settings with their origins, and what is missing."),
+}
+"""verb → (module of weft.cli, one line of help). The order is that of the help."""
+
+
+class Verbs(click.Group):
+    """A group whose commands live in modules that are imported by name from the table above, never from input."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"weft.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from weft.model.suggest import did_you_mean
+
+            near = did_you_mean(args[0], VERBS)
+            hint = f"; did you mean `{near}`?" if near else ""
+            raise click.UsageError(f"`{args[0]}` is not a verb of weft{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="weft", message="%(prog)s %(version)s")
+@click.option("-C", "directory", metavar="DIR", help="Work in this folder instead of the current one.")
+def weft(directory: str | None) -> None:
+    """Run a graph of steps with as much safe parallelism as its dependencies, the machine and your limits allow.
+
+    \b
+    weft run FILE [key=value ...]    run a workflow; `weft run FILE --help` lists its inputs
+    weft plan FILE                   see what would run in parallel
+    """
+    if directory is not None:
+        import os
+
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise click.UsageError(f"-C {directory}: {error.strerror}") from None
+
+
+def main() -> None:
+    """The console script: every error leaves by its exit code and one message; a traceback is shown for bugs of ours only."""
+    try:
+        sys.exit(weft.main(standalone_mode=False))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except Exception as error:  # the last door: what is not a WeftError is our bug, and says so
+        from weft.cli.common import report
+
+        sys.exit(report(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""`weft run`, `weft resume`, `weft cancel`: the verbs that let an engine work."""
+
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import msgspec
+
+from weft import app
+from weft.cli.common import find_run, leave, load, settings_options, state_folder, take_settings, use_color
+from weft.core.facts import Limits
+from weft.core.measure import Measure
+from weft.model.errors import UsageError
+from weft.model.inputs import bind_inputs
+from weft.model.workflow import Workflow
+from weft.ports import Observer
+from weft.settings import Settings
+
+EXIT_CODES = {"succeeded": 0, "succeeded_with_errors": 0, "failed": 1, "cancelled": 4}
+SUSPENDED = 130
+"""A run that was suspended from another terminal leaves as if it had had the signal itself."""
+
+FORESIGHT_STEPS_MAX = 20_000
+"""The possible speedup of a larger graph takes longer to simulate than a summary should make wait (about 25 µs a step)."""
+
+VIEW = ("output", "color", "state", "grace", "max_parallel")
+
+
+@click.command("run", add_help_option=False)
+@click.argument("file", required=False)
+@click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--input", "-i", "more_pairs", multiple=True, metavar="KEY=VALUE", help="An input of the workflow.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show the plan and run nothing.")
+@settings_options(*VIEW, "schedule", "fail_fast", "durability", "format", "size_max", "time_scale")
+@click.option("--verbose", "-v", count=True, help="Show more.")
+@click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
+@click.option("--help", "-h", "wants_help", is_flag=True, help="Show this, and the inputs of FILE.")
+@click.pass_context
+def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pairs: tuple[str, ...], **options: Any) -> None:
+    """Run a workflow FILE. Its outputs go to stdout as JSON, everything else to stderr."""
+    wants_help = options.pop("wants_help")
+    if wants_help or file is None:
+        click.echo(ctx.get_help())
+    if file is None:
+        leave(0 if wants_help else 2)
+    settings = take_settings(options)
+    loaded, data = load(file, settings)
+    assert loaded.workflow is not None
+    if wants_help:
+        click.echo(_inputs_help(loaded.workflow))
+        leave(0)
+    workflow = with_settings(loaded.workflow, settings)
+    if options["dry_run"]:
+        from weft.cli.check import show_plan
+
+        show_plan(workflow, settings, as_json=False)
+        leave(0)
+    inputs = bind_inputs(workflow, parse_pairs((*pairs, *more_pairs)))
+    view = View(settings, verbose=options["verbose"], quiet=options["quiet"])
+    result = app.start(
+        workflow,
+        inputs,
+        state_folder(settings),
+        view.options(_limits(settings)),
+        source=str(Path(file).absolute()),
+        digest=sha256(data).hexdigest(),
+        project=Path.cwd(),
+    )
+    leave(view.finish(result))
+
+
+def _inputs_help(workflow: Workflow) -> str:
+    lines = [f"\nInputs of {workflow.name}:" if workflow.inputs else f"\n{workflow.name} has no inputs."]
+    for name, declared in workflow.inputs.items():
+        default = "required" if declared.required else f"default: {msgspec.json.encode(declared.default).decode()}"
+        lines.append(f"  {name}  {declared.type}, {default}  {declared.description}".rstrip())
+    return "\n".join(lines)
+
+
+def parse_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`key=value` texts as a mapping; the last one wins. Raises UsageError."""
+    given = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"`{pair}` is not an input: write `name=value`")
+        given[key] = value
+    return given
+
+
+def with_settings(workflow: Workflow, settings: Settings) -> Workflow:
+    """The workflow as this run shall have it."""
+    changed = msgspec.structs.replace(
+        workflow,
+        max_parallel=settings["max_parallel"],
+        schedule=settings["schedule"],
+        durability=settings["durability"],
+    )
+    return app.fail_fast(changed) if settings["fail_fast"] else changed
+
+
+def _limits(settings: Settings) -> Limits:
+    return app.limits_of(settings["max_parallel"], app.cpu_count())
+
+
+@click.command("resume")
+@click.argument("name", metavar="RUN", default="@")
+@settings_options(*VIEW)
+@click.option("--verbose", "-v", count=True, help="Show more.")
+@click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
+def resume(name: str, verbose: int, quiet: bool, **options: Any) -> None:
+    """Go on with a RUN that was suspended or whose engine died. `@` is the last run.
+
+    No step that was reported complete runs again; one that was running does, with the same idempotency key.
+    """
+    settings = take_settings(options)
+    folder = find_run(name, settings)
+    view = View(settings, verbose=verbose, quiet=quiet)
+    given = settings.origins["max_parallel"].origin != "default"
+    result = app.resume(folder, view.options(_limits(settings)), limits=_limits(settings) if given else None)
+    leave(view.finish(result))
+
+
+@click.command("cancel")
+@click.argument("name", metavar="RUN", default="@")
+@click.option("--reason", default="", help="Why; it is kept with the run.")
+@settings_options(*VIEW)
+def cancel(name: str, reason: str, **options: Any) -> None:
+    """End a RUN for good. A living engine is told; without one, the run is closed here."""
+    import getpass
+
+    settings = take_settings(options)
+    folder = find_run(name, settings)
+    view = View(settings, quiet=True)
+    result = app.cancel(folder, view.options(_limits(settings)), by=getpass.getuser(), reason=reason)
+    where = "its engine is ending it" if result is None else "it had no engine and is closed"
+    click.echo(f"run {folder.name} is cancelled: {where}", err=True)
+
+
+class View:
+    """What a person, or a program, is shown of a run, and how the command leaves."""
+
+    def __init__(self, settings: Settings, *, verbose: int = 0, quiet: bool = False) -> None:
+        self._settings = settings
+        self._verbose = verbose
+        output = "quiet" if quiet else settings["output"]
+        if output == "auto":
+            import os
+
+            output = "live" if sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb") else "lines"
+        self.output: str = output
+        self.color = use_color(settings["color"], sys.stderr)
+        self._observer = self._make_observer(sys.stderr)
+
+    def _make_observer(self, stream: IO[str]) -> Observer | None:
+        if self.output == "live":
+            from weft.views.live import Live
+
+            return Live(stream, color=self.color)
+        if self.output == "lines":
+            from weft.views.lines import Lines
+
+            return Lines(stream, color=self.color, verbose=self._verbose)
+        if self.output == "json":
+            from weft.views.jsonl import JsonLines
+
+            return JsonLines(sys.stdout)
+        return None
+
+    def options(self, limits: Limits) -> app.Options:
+        """How the engine is to be driven for this view."""
+        return app.Options(
+            limits=limits,
+            grace_s=self._settings["grace"],
+            observers=(self._observer,) if self._observer else (),
+            say=lambda text: click.echo(text, err=True),
+        )
+
+    def finish(self, result: app.Result) -> int:
+        """Print summary and outputs; returns the exit code."""
+        if self.output in ("live", "lines"):
+            click.echo(self._summary(result), err=True)
+        elif result.status not in ("succeeded", "succeeded_with_errors") and self.output == "quiet":
+            click.echo(f"run {result.run}: {result.status}; `weft show {result.run}` tells more", err=True)
+        self._print_outputs(result)
+        if not result.state.ended:
+            return 128 + result.signal if result.signal else SUSPENDED
+        return EXIT_CODES[result.status]
+
+    def _print_outputs(self, result: app.Result) -> None:
+        evaluated = result.state.outputs
+        outputs = evaluated.outputs if evaluated and not evaluated.error else None
+        if self.output == "json":
+            from weft.views.jsonl import JsonLines
+
+            assert isinstance(self._observer, JsonLines)
+            self._observer.outputs(outputs)
+        elif outputs is not None:
+            click.echo(msgspec.json.format(msgspec.json.encode(outputs), indent=2))
+
+    def _summary(self, result: app.Result) -> str:
+        from weft.views.summary import render
+
+        measure = Measure()
+        for fact in result.facts():
+            measure.see(fact)
+        numbers = measure.numbers()
+        possible_s = None
+        if result.status == "succeeded" and len(numbers.steps) <= FORESIGHT_STEPS_MAX:
+            from weft.sim.foresight import foreseen_makespan_s
+
+            durations = {step.step: step.run_s for step in numbers.steps}
+            possible_s = foreseen_makespan_s(result.state.workflow, durations, result.state.limits)
+        return render(numbers, measure.state, run=result.run, possible_makespan_s=possible_s, color=self.color)

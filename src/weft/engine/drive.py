@@ -1,0 +1,68 @@
+"""One engine's life with one run: set up, run, and leave nothing behind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from weft.core import facts as f
+from weft.core.state import State
+from weft.engine.clock import SystemClock
+from weft.engine.control import Control
+from weft.engine.engine import Engine
+from weft.engine.folder import RunFolder
+from weft.engine.jobs import Jobs
+from weft.engine.shutdown import Shutdown
+from weft.engine.values import Values
+from weft.model.output import Output
+from weft.ports import Journal, Observer, OutputStore, Runner
+
+
+async def drive(
+    state: State,
+    *,
+    folder: Path,
+    journal: Journal,
+    store: OutputStore,
+    runners: Callable[[], Mapping[type, Runner]],
+    first: Sequence[f.Observed],
+    outputs: Mapping[str, Output],
+    secrets: Mapping[str, str],
+    observers: Sequence[Observer],
+    grace_s: float,
+    signals: bool,
+    say: Callable[[str], None],
+) -> int:
+    """Let an engine take the run with the facts `first`; comes back when the run has ended or is suspended.
+
+    Returns the signal that suspended it, else 0. `runners` is called on the loop. Raises MachineError if the journal fails.
+    """
+    run_folder = RunFolder(folder)
+    run_folder.create()
+    created = next((fact for fact in first if isinstance(fact, f.RunCreated)), state.created)
+    assert created is not None
+    values = Values(state, created, store, outputs)
+    engine = Engine(
+        state,
+        journal=journal,
+        store=store,
+        runners=runners(),
+        clock=SystemClock(state.now),
+        values=values,
+        jobs=Jobs(created, values, run_folder, secrets),
+        observers=observers,
+        secrets=tuple(secrets.values()),
+        grace_s=grace_s,
+    )
+    control = Control(engine, folder)
+    shutdown = Shutdown(engine, grace_s, say)
+    await control.start()
+    if signals:
+        shutdown.install()
+    try:
+        await engine.run(first)
+    finally:
+        await control.close()
+        if signals:
+            shutdown.remove()
+        for observer in observers:
+            observer.close()
+    return shutdown.received
