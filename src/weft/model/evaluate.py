@@ -19,12 +19,7 @@ def evaluate(expression: Expression, scope: Scope, status: Status = NO_STATUS) -
 
 
 def verdict(expression: Expression, scope: Scope, status: Status) -> bool:
-    """What an `if` says. One that uses no status function means `success() && (…)`. Raises ExpressionError.
-
-    >>> from weft.model.expression import parse
-    >>> verdict(parse("inputs.n > 1"), {"inputs": {"n": 2}}, {"success": lambda: True})
-    True
-    """
+    """What an `if` says. One that uses no status function means `success() && (…)`. Raises ExpressionError."""
     if not expression.uses_status and not status["success"]():
         return False
     return expression.node.truth(Frame(scope, status), "`if`")

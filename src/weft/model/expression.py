@@ -5,8 +5,8 @@
 - A row of operators is one node and nesting is bounded, so nothing in here or after can recurse deeply.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
+from itertools import takewhile
 from typing import NoReturn
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from weft.model.functions import ALIASES, FUNCTIONS, STATUS_FUNCTIONS
 from weft.model.nodes import AllOf, AnyOf, Call, Choice, Compare, ListOf, Literal, MappingOf, Node, Not, Path
 from weft.model.suggest import did_you_mean
-from weft.model.tokens import DEPTH_MAX, BudgetExceeded, ExpressionError, MissingPath, Token, tokenize
+from weft.model.tokens import DEPTH_MAX, BudgetExceeded, ExpressionError, MissingPath, Token, shown, tokenize
 
 __all__ = ["BudgetExceeded", "Expression", "ExpressionError", "MissingPath", "Reference", "parse"]
 
@@ -56,32 +56,19 @@ def parse(text: str) -> Expression:
 
 
 def _parse(text: str) -> Expression:
-    node = _Parser(tokenize(text)).parse()
-    paths = sorted((part for part in _nodes(node) if isinstance(part, Path)), key=lambda path: path.offset)
-    references = tuple(_reference(path) for path in paths if isinstance(path.root, str))
-    uses_status = any(r.root == "steps" and r.path[1:2] == ("status",) for r in references) or any(
-        isinstance(part, Call) and part.function.name in STATUS_FUNCTIONS for part in _nodes(node)
-    )
+    parser = _Parser(tokenize(text))
+    node = parser.parse()
+    references = tuple(_reference(path) for path in sorted(parser.paths, key=lambda path: path.offset))
+    uses_status = parser.uses_status or any(r.root == "steps" and r.path[1:2] == ("status",) for r in references)
     return Expression(text, node, references, uses_status)
 
 
 _parse_cached = lru_cache(CACHE_MAX)(_parse)
 
 
-def _nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for field in node.__struct_fields__:
-        value = getattr(node, field)
-        parts = value if isinstance(value, tuple) else value.values() if isinstance(value, dict) else (value,)
-        for part in parts:
-            if isinstance(part, Node):
-                yield from _nodes(part)
-
-
 def _reference(path: Path) -> Reference:
-    computed = next((n for n, key in enumerate(path.keys) if isinstance(key, Node)), len(path.keys))
-    keys = tuple(key for key in path.keys[:computed] if not isinstance(key, Node))
-    return Reference(str(path.root), keys, path.offset, path.length, path.optional)
+    keys = tuple(takewhile(lambda key: not isinstance(key, Node), path.keys))
+    return Reference(str(path.root), keys, path.offset, path.length, path.optional)  # type: ignore[arg-type]
 
 
 _POWERS = {"?": 1, "||": 2, "&&": 3, **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), 4)}
@@ -105,41 +92,44 @@ _NO_JOIN = "text and values are mixed outside: `day ${{ inputs.day }}`"
 
 
 class _Parser:
+    """`token` is the next one, `before` the one taken last; `paths` gathers those that begin in the scope."""
+
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens = tokens
         self.at = 0
+        self.token = self.before = tokens[0]
         self.depth = 0
+        self.paths: list[Path] = []
+        self.uses_status = False
 
     def parse(self) -> Node:
         node = self.expression()
-        if self.peek().kind != "end":
+        if self.token.kind != "end":
             self.unexpected("an operator or the end")
         return node
 
-    def peek(self, ahead: int = 0) -> Token:
-        return self.tokens[min(self.at + ahead, len(self.tokens) - 1)]
-
     def take(self) -> Token:
-        token = self.tokens[self.at]
+        """Take the next token. The last, of kind `end`, is never taken."""
+        self.before = self.token
         self.at += 1
-        return token
+        self.token = self.tokens[self.at]
+        return self.before
 
     def taken(self, sign: str) -> bool:
         """Take the next token if it is this sign."""
-        token = self.peek()
-        found = token.text == sign and token.kind == "operator"
-        self.at += found
-        return found
+        if self.token.text == sign:
+            self.take()
+            return True
+        return False
 
     def expect(self, sign: str, hint: str = "") -> int:
         """Take this sign; returns the offset of its end."""
         if not self.taken(sign):
             self.unexpected(f"`{sign}`", hint)
-        return self.tokens[self.at - 1].end
+        return self.before.end
 
     def unexpected(self, wanted: str, hint: str = "") -> NoReturn:
-        token = self.peek()
-        before = self.tokens[self.at - 1] if self.at else token
+        token, before = self.token, self.before
         if token.kind == "string" and before.kind == "name":
             hint = _NO_JOIN
         elif token.kind in ("string", "number") and before.kind in ("string", "number"):
@@ -148,7 +138,7 @@ class _Parser:
             hint = _WORD_HINTS["not"]
         elif token.kind == "name":
             hint = _WORD_HINTS.get(token.text, hint)
-        found = "the end" if token.kind == "end" else f"`{token.text[:40]}`"
+        found = "the end" if token.kind == "end" else f"`{shown(token.text)}`"
         raise ExpressionError(f"expected {wanted}, found {found}", token.offset, max(1, len(token.text)), hint)
 
     # ---- operators ----
@@ -156,10 +146,8 @@ class _Parser:
     def expression(self, power: int = 0) -> Node:
         self.depth += 1
         if self.depth > DEPTH_MAX:
-            token = self.peek()
-            raise BudgetExceeded(
-                f"the expression is nested deeper than {DEPTH_MAX} levels", token.offset, hint="compute a part of it in a step"
-            )
+            message = f"the expression is nested deeper than {DEPTH_MAX} levels"
+            raise BudgetExceeded(message, self.token.offset, hint="compute a part of it in a step")
         left = self.operand()
         while self.power() > power:
             left = self.infix(left)
@@ -168,8 +156,7 @@ class _Parser:
 
     def power(self) -> int:
         """How strongly the next token binds as an infix operator; 0 if it is none."""
-        token = self.peek()
-        return _POWERS.get(token.text, 0) if token.kind == "operator" or token.text == "in" else 0
+        return _POWERS.get(self.token.text, 0)
 
     def infix(self, left: Node) -> Node:
         power = self.power()
@@ -196,10 +183,9 @@ class _Parser:
         return token.text in _OPERAND_SIGNS if token.kind == "operator" else token.kind != "end" and token.text != "in"
 
     def operand(self) -> Node:
-        token = self.peek()
-        if not self.starts_operand(token):
+        if not self.starts_operand(self.token):
             self.unexpected("a value")
-        self.at += 1
+        token = self.take()
         start = token.offset
         if token.kind == "name":
             return self.name(token)
@@ -218,7 +204,7 @@ class _Parser:
         return self.path(inner, start, end)
 
     def name(self, token: Token) -> Node:
-        if self.peek().text == "(" and self.peek().kind == "operator":
+        if self.token.text == "(":
             return self.call(token)
         if token.text in _CONSTANTS:
             return Literal(token.offset, len(token.text), _CONSTANTS[token.text])
@@ -235,31 +221,31 @@ class _Parser:
             while self.taken(","):
                 items.append(self.expression())
             self.expect(closing)
-        return items, self.tokens[self.at - 1].end
+        return items, self.before.end
 
     def mapping(self, start: int) -> Node:
         items: dict[str, Node] = {}
         while not self.taken("}"):
             if items:
                 self.expect(",")
-            token = self.peek()
+            token = self.token
             if token.kind not in ("name", "string"):
                 self.unexpected("a name or a string")
             key = token.text if token.kind == "name" else str(token.value)
             if key in items:
                 raise ExpressionError("this name stands twice in the mapping", token.offset, len(token.text))
-            self.at += 1
+            self.take()
             self.expect(":")
             items[key] = self.expression()
-        return MappingOf(start, self.tokens[self.at - 1].end - start, items)
+        return MappingOf(start, self.before.end - start, items)
 
     def call(self, name: Token) -> Node:
         function = FUNCTIONS.get(name.text)
         if not function:
             meant = ALIASES.get(name.text.lower()) or did_you_mean(name.text, FUNCTIONS)
             hint = _WORD_HINTS.get(name.text) or (f"did you mean `{FUNCTIONS[meant].signature}`?" if meant else _all_functions())
-            raise ExpressionError(f"there is no function `{name.text[:40]}`", name.offset, len(name.text), hint)
-        self.at += 1
+            raise ExpressionError(f"there is no function `{shown(name.text)}`", name.offset, len(name.text), hint)
+        self.take()
         arguments, end = self.items(")")
         if len(arguments) != len(function.parameters):
             count = len(function.parameters)
@@ -267,7 +253,10 @@ class _Parser:
             message = f"`{function.signature}` takes {takes}, not {len(arguments)}"
             raise ExpressionError(message, name.offset, end - name.offset, f"for example `{function.example}`")
         if function.name == "default" and isinstance(arguments[0], Path):
-            arguments[0] = msgspec.structs.replace(arguments[0], optional=True)
+            path = arguments[0]
+            arguments[0] = optional = msgspec.structs.replace(path, optional=True)
+            self.paths = [optional if other is path else other for other in self.paths]
+        self.uses_status |= function.name in STATUS_FUNCTIONS
         node = Call(name.offset, end - name.offset, function, tuple(arguments))
         return self.path(node, name.offset, end)
 
@@ -276,29 +265,30 @@ class _Parser:
         keys: list[str | int | Node] = []
         places: list[tuple[int, int]] = []
         while True:
-            at = self.peek().offset
+            at = self.token.offset
             if self.taken("."):
-                token = self.peek()
-                if token.kind != "name":
+                if self.token.kind != "name":
                     self.unexpected("a name", 'an item is written `a[0]`, and a name with other signs `a["b c"]`')
-                self.at += 1
-                key: str | int | Node = token.text
-                place, end = (token.offset, len(token.text)), token.end
+                key: str | int | Node = self.take().text
+                at = self.before.offset
             elif self.taken("["):
                 key = self.index()
-                end = self.expect("]", "an index is one string or whole number; there are no slices")
-                place = (at, end - at)
+                self.expect("]", "an index is one string or whole number; there are no slices")
             else:
                 break
+            end = self.before.end
             keys.append(key)
-            places.append(place)
-        if keys and self.peek().text == "(" and self.peek().kind == "operator":
+            places.append((at, end - at))
+        if not keys and isinstance(root, Node):
+            return root
+        if keys and self.token.text == "(":
             self.method(keys[-1], places[-1])
         optional = bool(keys) and self.optional(end)
-        if isinstance(root, Node) and not keys:
-            return root
-        named = isinstance(root, str) and all(isinstance(key, str) for key in keys)
-        return Path(start, end + optional - start, root, tuple(keys), tuple(places), optional, named)
+        constant = not any(isinstance(key, Node) for key in (root, *keys))
+        path = Path(start, end + optional - start, root, tuple(keys), tuple(places), optional, constant)
+        if isinstance(root, str):
+            self.paths.append(path)
+        return path
 
     def index(self) -> str | int | Node:
         node = self.expression()
@@ -310,11 +300,10 @@ class _Parser:
 
     def optional(self, end: int) -> bool:
         """Whether the path that ends here has a `?` of its own: it touches the path, and no choice can begin behind it."""
-        token = self.peek()
-        if token.text != "?" or token.offset != end or self.starts_operand(self.peek(1)):
+        if self.token.text != "?" or self.token.offset != end or self.starts_operand(self.tokens[self.at + 1]):
             return False
-        self.at += 1
-        if self.peek().text == ".":
+        self.take()
+        if self.token.text == ".":
             self.unexpected("an operator or the end", "one `?` at the end of a path is for all of it: `a.b.c?`")
         return True
 

@@ -5,13 +5,13 @@
 - The annotation of a parameter is the type that is checked before the call; `Lazy` arguments are evaluated by the function.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
 
-from weft.model.frame import Frame, shown, type_name
-from weft.model.tokens import DEPTH_MAX
+from weft.model.frame import Frame, type_name
+from weft.model.tokens import DEPTH_MAX, shown
 from weft.model.workflow import Value
 
 RANGE_MAX = 100_000
@@ -193,7 +193,10 @@ def sort(frame: Frame, items: List) -> Value:
 def unique(frame: Frame, items: List) -> Value:
     """the list without repeats, the first of each kept"""
     frame.spend(len(items))
-    return list({frame.key(item): item for item in reversed(items)}.values())[::-1]
+    kept: dict[Hashable, Value] = {}
+    for item in items:
+        kept.setdefault(frame.key(item), item)
+    return list(kept.values())
 
 
 @_function("flatten([[1], [2, 3]])")
@@ -283,7 +286,8 @@ def join(frame: Frame, items: List, separator: str) -> Value:
     for item in items:
         texts.append(frame.text(item))
         chars += len(texts[-1]) + len(separator)
-        frame.write(chars)
+        frame.fit(chars)
+    frame.read(chars)
     return separator.join(texts)
 
 

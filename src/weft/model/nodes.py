@@ -4,15 +4,15 @@
 - A condition is a boolean: nothing is taken for true or false that is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-from weft.model.frame import PLAIN, Frame, described, pick, shown, type_name
+from weft.model.frame import PLAIN, Frame, described, pick, type_name
 from weft.model.functions import Function
 from weft.model.suggest import did_you_mean
-from weft.model.tokens import MissingPath
+from weft.model.tokens import MissingPath, shown
 from weft.model.workflow import Value
 
 
@@ -24,7 +24,6 @@ class Node(msgspec.Struct, frozen=True):
 
     def value(self, frame: Frame) -> Value:
         """The value in this frame. Raises ExpressionError."""
-        raise NotImplementedError
 
     def truth(self, frame: Frame, user: str) -> bool:
         """The value, which must be a boolean because `user` (an operator) takes nothing else."""
@@ -67,15 +66,17 @@ class Path(Node, frozen=True):
     keys: tuple[str | int | Node, ...]
     places: tuple[tuple[int, int], ...]
     optional: bool
-    named: bool
-    """Whether root and keys are all constant names: then plain lookups do, and if they fail the slow way says why."""
+    constant: bool
+    """Whether root and keys are all constant: then plain lookups do, and if they fail the slow way says why."""
 
     def value(self, frame: Frame) -> Value:
-        if not self.named:
+        if not self.constant:
             return self._walk(frame)
         try:
             value = frame.scope[self.root]  # type: ignore[index]
             for key in self.keys:
+                if type(value) is str:  # which Python would index
+                    return self._walk(frame)
                 value = value[key]
         except (LookupError, TypeError):
             return self._walk(frame)
@@ -85,12 +86,13 @@ class Path(Node, frozen=True):
 
     def _walk(self, frame: Frame) -> Value:
         if isinstance(self.root, Node):
-            value, walked = self.root.value(frame), "(…)"
+            value = self.root.value(frame)
         elif self.root in frame.scope:
-            value, walked = frame.scope[self.root], self.root
+            value = frame.scope[self.root]
         else:
             frame.offset, frame.length = self.offset, len(self.root)
             raise _missing(frame, f"there is no `{self.root}` here", self.root, list(frame.scope))
+        walked: list[str | int] = []
         for key, place in zip(self.keys, self.places, strict=True):
             found = key.value(frame) if isinstance(key, Node) else key
             frame.offset, frame.length = place
@@ -101,18 +103,23 @@ class Path(Node, frozen=True):
             except LookupError:
                 if self.optional:
                     return None
-                raise _lost(frame, walked, value, found) from None
-            walked = extended(walked, found)
+                root = self.root if isinstance(self.root, str) else "(…)"
+                raise _lost(frame, path_text(root, walked), value, found) from None
+            walked.append(found)
         if type(value) not in PLAIN:
             frame.lazy = True
         return value
 
 
-def extended(path: str, key: str | int) -> str:
-    """The text of a path, one key longer."""
-    if isinstance(key, int):
-        return f"{path}[{key}]"
-    return f"{path}.{key}" if key.replace("-", "_").isidentifier() else f'{path}["{shown(key)}"]'
+def path_text(root: str, keys: Iterable[str | int]) -> str:
+    """A path as it would be written."""
+    text = root
+    for key in keys:
+        if isinstance(key, str) and key.replace("-", "_").isidentifier():
+            text += f".{shown(key)}"
+        else:
+            text += f"[{key}]" if isinstance(key, int) else f'["{shown(key)}"]'
+    return text
 
 
 def _missing(frame: Frame, message: str, name: str, known: list[str]) -> MissingPath:

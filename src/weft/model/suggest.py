@@ -13,7 +13,7 @@ NAME_CHARS_MAX = 64
 CANDIDATES_MAX = 200_000
 """Twice the largest workflow that is planned for; more are not looked at."""
 
-ROWS_MAX = 100_000
+ROWS_MAX = 50_000
 """Rows of letter comparison in all, near a tenth of a second: a hundred thousand ids of one family may not make an error slow."""
 
 

@@ -17,8 +17,8 @@ from weft.model.frame import Frame, Scope, Status
 from weft.model.tokens import DEPTH_MAX, BudgetExceeded, ExpressionError, find_end
 from weft.model.workflow import Value
 
-EXPRESSIONS_MAX = 1_000
-"""Expressions in one string. A text with more holes than that is a document, to be made by a step."""
+PARTS_MAX = 2_000
+"""Expressions in one string and texts between them. A text with so many holes is a document, to be made by a step."""
 
 _OPENING = re.compile(r"\$?\$\{\{")
 
@@ -62,9 +62,8 @@ def _parse(text: str) -> Template:
         at = found.end()
         if len(found[0]) == 4:
             continue
-        if len(parts) >= 2 * EXPRESSIONS_MAX:
-            hint = "make the text in a step"
-            raise BudgetExceeded(f"the string has more than {EXPRESSIONS_MAX:,} expressions", found.start(), 3, hint)
+        if len(parts) >= PARTS_MAX:
+            raise BudgetExceeded(f"the string has more than {PARTS_MAX:,} parts", found.start(), 3, "make the text in a step")
         end = find_end(text, at)
         inner = text[at:end]
         offset = at + len(inner) - len(inner.lstrip())
@@ -133,7 +132,7 @@ def _fill(template: Template, scope: Scope, status: Status) -> Value:
             frame.offset, frame.length = 0, len(part.text)
             texts.append(frame.text(value))
             chars += len(texts[-1])
-            frame.write(chars)
+            frame.fit(chars)
         except ExpressionError as error:
             error.offset += offset
             raise

@@ -5,7 +5,7 @@
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -39,17 +39,20 @@ class BudgetExceeded(ExpressionError):
     """An expression that is too long, too deep, or asks for too much work."""
 
 
+def shown(text: str) -> str:
+    """Somebody's text as part of a message: cut when long, and with nothing in it that a terminal would obey."""
+    short = text[:60]
+    return (short if short.isprintable() else ascii(short)[1:-1]) + ("…" if len(text) > 60 else "")
+
+
 class Token(NamedTuple):
-    """`text` is the token as written; `value` what a number or string stands for."""
+    """`text` is the token as written, from `offset` to `end`; `value` what a number or string stands for."""
 
     kind: Literal["name", "number", "string", "operator", "end"]
     text: str
     offset: int
-    value: str | int | float | None = None
-
-    @property
-    def end(self) -> int:
-        return self.offset + len(self.text)
+    end: int
+    value: str | int | float | None
 
 
 _TOKEN = re.compile(
@@ -91,21 +94,17 @@ def tokenize(text: str) -> list[Token]:
         if not found:
             at += len(text[at:]) - len(text[at:].lstrip())
             raise ExpressionError(f"unexpected {_quoted(text[at])}", at, hint=_HINTS.get(text[at], ""))
-        kind = found.lastgroup
-        word, offset = found[kind or 0], found.start(kind or 0)
-        if kind == "number":
-            tokens.append(Token("number", word, offset, _number(word, offset)))
-        elif kind == "string":
-            tokens.append(Token("string", word, offset, _string(word, offset)))
-        else:
-            tokens.append(Token(kind, word, offset))  # type: ignore[arg-type]
-            if kind == "end":
-                return tokens
+        kind: Any = found.lastgroup
+        word, offset = found[kind], found.start(kind)
+        value = _number(word, offset) if kind == "number" else _string(word, offset) if kind == "string" else None
         at = found.end()
+        tokens.append(Token(kind, word, offset, at, value))
+        if kind == "end":
+            return tokens
 
 
 def _quoted(text: str) -> str:
-    return f"`{text}`" if text != "`" else "a backquote"
+    return f"`{shown(text)}`" if text != "`" else "a backquote"
 
 
 def _number(word: str, offset: int) -> int | float:
@@ -113,7 +112,7 @@ def _number(word: str, offset: int) -> int | float:
         number: int | float = msgspec.json.decode(word)  # JSON's grammar and range are ours
     except msgspec.DecodeError:
         hint = "numbers are written as in JSON: `7`, `-0.5`, `1e9`"
-        raise ExpressionError(f"`{word[:40]}` is not a number", offset, len(word), hint) from None
+        raise ExpressionError(f"`{shown(word)}` is not a number", offset, len(word), hint) from None
     return number
 
 

@@ -82,9 +82,8 @@ def _pair(count: int, base: int, large: str, small: str) -> str:
 
 def format_size(size_bytes: int) -> str:
     """For people, in binary units: `512B`, `1.5MiB`, `8GiB`."""
-    amount, unit = float(size_bytes), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1023.95 or unit == "TiB":
-            break
+    amount, units = float(size_bytes), ["TiB", "GiB", "MiB", "KiB", "B"]
+    while amount >= 1023.95 and len(units) > 1:
         amount /= 1024
-    return f"{amount:.1f}".removesuffix(".0") + unit
+        units.pop()
+    return f"{amount:.1f}".removesuffix(".0") + units[-1]
