@@ -1,0 +1,103 @@
+"""`weft doctor`: what the machine offers, where each setting comes from, and what is missing."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from weft import __version__, app
+from weft.cli.common import settings_options, state_folder, take_settings
+from weft.model import spec
+
+DISK_FREE_MIN_BYTES: Final = 1 << 30
+"""Below this a run with sizeable outputs may fill the disk."""
+FILES_MIN: Final = 1024
+"""Open files that a wide run wants; with fewer, weft runs fewer processes at once."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the report. `level`: ok, note (works, with less), or missing (something will not work)."""
+
+    level: str
+    subject: str
+    text: str
+
+
+@click.command("doctor")
+@settings_options("state", "max_parallel")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool, **options: Any) -> None:
+    """Show the machine, the settings with their origins, and what is missing. Exit code 6 if something will not work."""
+    settings = take_settings(options)
+    findings = list(_machine(state_folder(settings)))
+    rows = [
+        {"name": setting.name, "value": settings[setting.name], "origin": settings.origins[setting.name].origin}
+        for setting in spec.SETTINGS
+    ]
+    if as_json:
+        report = {"version": __version__, "findings": findings, "settings": rows}
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
+    else:
+        click.echo(f"weft {__version__}, Python {platform.python_version()}, {platform.system()} {platform.release()}\n")
+        for finding in findings:
+            click.echo(f"{finding.level:8} {finding.subject:15} {finding.text}")
+        click.echo("\nSettings:")
+        for row in rows:
+            click.echo(f"  {row['name']:14} {row['value']!s:12} {row['origin']}")
+    sys.exit(6 if any(finding.level == "missing" for finding in findings) else 0)
+
+
+def _machine(state: Path) -> Iterator[Finding]:
+    cpus = app.cpu_count()
+    yield Finding(level="ok", subject="processors", text=f"{cpus}: `max_parallel: auto` computes with {cpus} attempts at once")
+    bash = shutil.which("bash")
+    if bash:
+        yield Finding(level="ok", subject="shell", text=f"{bash}: `run` steps use `bash -eu -o pipefail`")
+    else:
+        text = "bash is missing: `run` steps use `sh -eu`, in which a failure early in a pipe goes unseen; install bash"
+        yield Finding(level="note", subject="shell", text=text)
+    yield _pidfd()
+    yield _files()
+    yield _sqlite()
+    yield _state(state)
+
+
+def _pidfd() -> Finding:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (OSError, AttributeError) as error:
+        return Finding(
+            level="missing", subject="processes", text=f"pidfd_open does not work ({error}): Linux 5.3 or later is needed"
+        )
+    return Finding(level="ok", subject="processes", text="pidfd works: the end of a process is never missed")
+
+
+def _files() -> Finding:
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < FILES_MIN:
+        text = f"at most {hard} open files: weft runs fewer processes at once; raise it with `ulimit -n`"
+        return Finding(level="note", subject="open files", text=text)
+    return Finding(level="ok", subject="open files", text=f"up to {hard}")
+
+
+def _sqlite() -> Finding:
+    import sqlite3
+
+    return Finding(level="ok", subject="sqlite", text=f"{sqlite3.sqlite_version}, with a write-ahead log and one writer")
+
+
+def _state(state: Path) -> Finding:
+    folder = next(path for path in (state, *state.parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    if not os.access(folder, os.W_OK):
+        return Finding(level="missing", subject="state folder", text=f"{state} cannot be written; give another by --state")
+    level = "ok" if free >= DISK_FREE_MIN_BYTES else "note"
+    return Finding(level=level, subject="state folder", text=f"{state}, {free / (1 << 30):.1f} GiB free")
