@@ -34,7 +34,8 @@ BANNED_CALLS = {
     "yaml.safe_load": "the native loader has budgets and knows YAML 1.2",
     "breakpoint": "left behind",
 }
-BANNED_KEYWORDS = {"preexec_fn": "40 ms a spawn, and it can deadlock", "shell": "no shell that a workflow did not ask for"}
+BANNED_KEYWORDS = {"preexec_fn=": "40 ms a spawn, and it can deadlock", "shell=True": "no shell that a workflow did not ask for"}
+"""`name=` bans the keyword, `name=value` only that value."""
 
 # What may be called where nobody else may, and why. Keys are paths below src/weft, or a folder with its slash.
 ALLOWED = {
@@ -105,9 +106,9 @@ def banned(source: str, where: str) -> list[str]:
         if name in BANNED_CALLS and name not in allowed:
             found.append(f"{call.lineno}: calls {name}: {BANNED_CALLS[name]}")
         for keyword in call.keywords:
-            off = isinstance(keyword.value, ast.Constant) and not keyword.value.value
-            if keyword.arg in BANNED_KEYWORDS and not off:
-                found.append(f"{call.lineno}: passes {keyword.arg}: {BANNED_KEYWORDS[keyword.arg]}")
+            for passed in (f"{keyword.arg}=", f"{keyword.arg}={ast.unparse(keyword.value)}"):
+                if passed in BANNED_KEYWORDS:
+                    found.append(f"{call.lineno}: passes {passed}: {BANNED_KEYWORDS[passed]}")
     return found
 
 
