@@ -1,0 +1,121 @@
+"""Files to workflows. `load` is the one door; which format a file is in, its content tells.
+
+- Loading runs nothing and reads nothing but the bytes it is given. What is wrong comes back as problems, all of them at once.
+- Formats do not know each other. A new one is a module with `recognises`, `load` and `step_path`, and a line in FORMATS.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from weft.model.problem import Place, Problem
+from weft.model.workflow import Workflow
+
+if TYPE_CHECKING:
+    from weft.formats.document import Document
+
+FORMATS = ("native", "wfformat")
+
+
+class Budgets(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file may cost; it is refused before more than that is built."""
+
+    yaml_bytes_max: int = 10_000_000
+    """YAML takes a second for each 6 MB; what is larger was made by a program, and programs can write JSON."""
+    json_bytes_max: int = 512_000_000
+    depth_max: int = 64
+    """More than anybody nests by hand, and far below the depth at which recursive code dies."""
+    alias_nodes_max: int = 500_000
+    """Values that the aliases of a YAML file stand for: 20 for each step of a file with 25,000."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What came of a file. `workflow` is None if a problem is an error. `places` tells where a step stands, by its id."""
+
+    workflow: Workflow | None
+    problems: tuple[Problem, ...]
+    format: str
+    places: Callable[[str], Place]
+
+
+def load(data: bytes, name: str, *, format: str | None = None, budgets: Budgets = Budgets(), time_scale: float = 1.0) -> Loaded:  # noqa: A002, B008
+    """The workflow in `data`, or what is wrong with it. `name` is the file's, for messages; its ending tells YAML from JSON.
+
+    `format`: one of FORMATS, when the content shall not decide. `time_scale` multiplies the times of a recorded trace.
+    Raises MachineError if PyYAML lacks its parser.
+    """
+    document, problems = _read(data, name, budgets)
+    if document is None:
+        return _loaded(None, problems, "", lambda step: Place(name))
+
+    from weft.formats.document import Findings, Where
+
+    findings = Findings()
+    form = format or _recognise(document.value, findings)
+    workflow = None
+    module: Any = None
+    if form == "native":
+        from weft.formats import native as module
+
+        workflow = module.load(document, findings, name)
+    elif form == "wfformat":
+        from weft.formats import wfformat as module
+
+        workflow = module.load(document, findings, name, time_scale)
+    problems += findings.problems(document)
+
+    def places(step: str) -> Place:
+        return document.places([Where(module.step_path(document, step))])[0]
+
+    return _loaded(workflow, problems, form, places)
+
+
+def _loaded(workflow: Workflow | None, problems: list[Problem], form: str, places: Callable[[str], Place]) -> Loaded:
+    problems.sort(key=lambda problem: (problem.place.line == 0 and problem.code == "W199", problem.place))
+    return Loaded(None if problems else workflow, tuple(problems), form, places)
+
+
+def _read(data: bytes, name: str, budgets: Budgets) -> "tuple[Document | None, list[Problem]]":
+    json = is_json(data, name)
+    bytes_max = budgets.json_bytes_max if json else budgets.yaml_bytes_max
+    if len(data) > bytes_max:
+        kind = "JSON" if json else "YAML"
+        message = f"the file has {len(data):,} bytes; {kind} may have {bytes_max:,}"
+        hint = "raise the limit with --size-max" + ("" if json else ", or write it as JSON, which is read much faster")
+        return None, [Problem(code="W104", message=message, place=Place(name), hint=hint)]
+    if json:
+        from weft.formats.json_source import read_json
+
+        return read_json(data, name, budgets.depth_max)
+    from weft.formats.yaml_source import read_yaml
+
+    return read_yaml(data, name, budgets.depth_max, budgets.alias_nodes_max)
+
+
+def is_json(data: bytes, name: str) -> bool:
+    """By the ending of the name; without a known one, by what the text begins with."""
+    name = name.lower().removesuffix(".xz")
+    if name.endswith((".json", ".yaml", ".yml")):
+        return name.endswith(".json")
+    start = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start[:1] == b"{" and start[1:].lstrip()[:1] in (b'"', b"}")
+
+
+def _recognise(value: Any, findings: Any) -> str:
+    """The format that the content is in; empty if it is none, which is reported."""
+    from weft.formats import native, wfformat
+    from weft.formats.document import Where
+
+    if wfformat.recognises(value):
+        return "wfformat"
+    if native.recognises(value):
+        return "native"
+    if isinstance(value, dict):
+        keys = ", ".join(f"`{key[:40]}`" for key in list(value)[:5]) or "no keys"
+        message = f"this is no workflow: it has no `steps`, but {keys}"
+    else:
+        message = "this is no workflow: the file must hold a mapping with `steps`"
+    hint = "the smallest workflow is `steps: { hello: { run: echo hello } }`; for other formats see `weft run --help`"
+    findings.add("W122", message, Where(()), hint=hint)
+    return ""

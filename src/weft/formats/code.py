@@ -1,0 +1,90 @@
+"""Checks of the code in a step, without running it: no `${{ }}` in it, and Python that can be read and defines `run`."""
+
+import re
+
+from weft.formats.document import Findings, Path, Where
+from weft.model.expression import Expression, ExpressionError
+from weft.model.template import find, parse_template
+from weft.model.tokens import find_end, shown
+
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+"""`module:function`."""
+
+_SHELL = 'pass it as data: add `with: {{ {name}: "{template}" }}`, and write `"${name}"` here'
+_PYTHON = 'pass it as data: add `with: {{ {name}: "{template}" }}`, and take it as an argument: `def run({name}):`'
+
+
+def refuse_expressions(code: str, path: Path, findings: Findings, *, python: bool) -> bool:
+    """Report each `${{ }}` in code, with the rewrite as a hint. Whether there was one."""
+    at = 0
+    while (found := find(code[at:])) >= 0:
+        start = at + found
+        try:
+            end = find_end(code, start + 3) + 2
+        except ExpressionError:
+            end = start + 3
+        template = code[start:end] if end > start + 3 else "${{ … }}"
+        hint = (_PYTHON if python else _SHELL).format(name=_name(template), template=shown(template))
+        message = "code is never templated: `${{ }}` cannot stand in it"
+        findings.add("W208", message, Where(path, "value", start, end - start), hint=hint)
+        at = end
+    return at > 0
+
+
+def _name(template: str) -> str:
+    """A name for the value of an expression: the last word of what it refers to."""
+    try:
+        expression = parse_template(template).whole
+    except ExpressionError:
+        return "value"
+    references = expression.references if isinstance(expression, Expression) else ()
+    words = [word for word in (references[0].path if references else ()) if isinstance(word, str)]
+    words = [word for word in words if word not in ("output", "error", "status")] or words or ["value"]
+    name = re.sub(r"\W", "_", words[-1])
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+class PythonCheck:
+    """Parses Python code to find its mistakes early. Equal texts are parsed once."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+        self._good: set[str] = set()
+
+    def check(self, code: str, path: Path) -> None:
+        if code in self._good:
+            return
+        import ast
+        import warnings
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(code)
+        except SyntaxError as error:
+            lines = code.split("\n")
+            row = min(max(error.lineno or 1, 1), len(lines)) - 1
+            offset = sum(len(line) + 1 for line in lines[:row]) + max(0, (error.offset or 1) - 1)
+            message = f"the Python code cannot be read: {error.msg}"
+            self.findings.add("W211", message, Where(path, "value", min(offset, len(code) - 1)), hint="correct the code")
+            return
+        except (RecursionError, MemoryError, ValueError):
+            message = "the Python code cannot be read: it is nested too deeply"
+            self.findings.add("W211", message, Where(path), hint="move it into a module: `python: module:function`")
+            return
+        if not any(_binds_run(node) for statement in tree.body for node in ast.walk(statement)):
+            hint = "define `def run(…):`, whose arguments are the keys of `with`, and return the output from it"
+            self.findings.add("W212", "the Python code does not define `run`", Where(path), hint=hint)
+            return
+        self._good.add(code)
+
+
+def _binds_run(node: object) -> bool:
+    """Whether a part of the code gives something the name `run`: a definition, an assignment or an import."""
+    import ast
+
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name == "run"
+    if isinstance(node, ast.Name):
+        return node.id == "run" and isinstance(node.ctx, ast.Store)
+    return isinstance(node, ast.alias) and (node.asname or node.name) in ("run", "*")

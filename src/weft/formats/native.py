@@ -1,0 +1,348 @@
+"""The native format: a plain value, checked against model.spec, to a Workflow.
+
+All problems of a file are found in one go: what is wrong in one step hides nothing in another. Names are looked up here, so
+that every name in a Workflow exists; nothing is run, read or evaluated.
+"""
+
+import re
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from weft.formats.code import TARGET, PythonCheck, refuse_expressions
+from weft.formats.cycles import report_cycles
+from weft.formats.document import Document, Findings, Path, Where
+from weft.formats.references import References
+from weft.formats.shapes import BAD, Fields, Reader
+from weft.model.inputs import fits
+from weft.model.output import ErrorKind
+from weft.model.shape import ENV_NAME, Record
+from weft.model.spec import RESERVED_ENV
+from weft.model.template import literal
+from weft.model.tokens import shown
+from weft.model.workflow import Action, Argv, Input, Pool, Python, Retry, Shell, Sleep, Step, Value, Workflow
+
+_MEANINGLESS = {
+    Shell: (),
+    Argv: ("shell",),
+    Python: ("shell", "output"),
+    Sleep: ("shell", "output", "with", "env", "secrets", "cwd"),
+}
+"""Keys that say nothing about a step of this kind."""
+
+_KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Sleep: "sleep"}
+_ERROR_KINDS: tuple[str, ...] = ErrorKind.__args__  # type: ignore[attr-defined]
+_EXIT = re.compile(r"exit ([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])")
+_EXCEPTION = re.compile(r"[A-Z]\w*")
+_NO_RETRY = Retry()
+
+
+def recognises(value: Value) -> bool:
+    """Whether this looks like a workflow in this format, good or bad."""
+    return isinstance(value, dict) and "steps" in value
+
+
+def load(document: Document, findings: Findings, name: str) -> Workflow | None:
+    """The workflow, if there is no problem. `name` is the file's, without its folder; it names a workflow that has no name."""
+    return _Loader(document.value, findings).load(name)
+
+
+def step_path(document: Document, step: str) -> Path:
+    """The path of a step in the document."""
+    steps = document.value["steps"]
+    if isinstance(steps, dict):
+        return ("steps", step)
+    return ("steps", next(index for index, item in enumerate(steps) if item["id"] == step))
+
+
+class _Loader:
+    def __init__(self, value: Value, findings: Findings) -> None:
+        self.value, self.findings = value, findings
+        self.python = PythonCheck(findings)
+        self.ids = self._ids()
+
+    def load(self, name: str) -> Workflow | None:
+        fields = Reader(self.findings).read(self.value, Record("workflow"), ())
+        if fields is BAD:
+            return None
+        self.fields: Fields = fields
+        self.inputs: dict[str, Fields] = fields.get("inputs", {})
+        self.secrets: list[str] = fields.get("secrets", [])
+        self.references = References(self.findings, self.ids, self.inputs)
+        self.pools = {pool: self._pool(value) for pool, value in fields.get("resources", {}).items()}
+        self.defaults: Fields = fields.get("defaults", Fields(("defaults",)))
+        self.default_retry = self._retry(self.defaults)
+        inputs = {input_: self._input(input_, value) for input_, value in self.inputs.items()}
+        env = fields.get("env", {})
+        self.references.in_value(env, ("env",), None, steps_allowed=False)
+        self._reserved(env, ("env",))
+        outputs = fields.get("outputs", {})
+        self.references.in_value(outputs, ("outputs",), None)
+        read = self._steps(fields.get("steps", {}))
+        steps = [self._step(step, id_) for step, id_ in read]
+        report_cycles(steps, lambda index, need: self._where_needed(read[index][0], need), self.findings)
+        if self.findings:
+            return None
+        return Workflow(
+            name=fields.get("name") or PurePath(name).name.split(".")[0] or "workflow",
+            steps=tuple(steps),
+            description=fields.get("description", ""),
+            inputs=inputs,
+            outputs=outputs,
+            secrets=tuple(dict.fromkeys(self.secrets)),
+            env=env,
+            resources={pool: Pool(slots=slots) for pool, slots in self.pools.items()},
+            max_parallel=fields.get("max_parallel") or "auto",
+            schedule=fields.get("schedule", "dataflow"),
+            durability=fields.get("durability", "power"),
+        )
+
+    # ---- the workflow ----
+
+    def _ids(self) -> dict[str, Path]:
+        """The path of every step, also of those that are wrong otherwise: it is no second problem to need one of them."""
+        steps = self.value.get("steps") if isinstance(self.value, dict) else None
+        if isinstance(steps, dict):
+            return {id_: ("steps", id_) for id_ in steps}
+        ids: dict[str, Path] = {}
+        for index, item in enumerate(steps if isinstance(steps, list) else ()):
+            id_ = item.get("id") if isinstance(item, dict) else None
+            if not isinstance(id_, str):
+                continue
+            path = ("steps", index)
+            if id_ in ids:
+                seconds = [(Where((*ids[id_], "id")), "first here")]
+                hint = "give one of them another id"
+                self.findings.add(
+                    "W119",
+                    f"the step `{shown(id_)}` is given twice",
+                    Where((*path, "id")),
+                    label="here again",
+                    seconds=seconds,
+                    hint=hint,
+                )
+            else:
+                ids[id_] = path
+        return ids
+
+    def _steps(self, steps: dict[str, Fields] | list[Fields]) -> list[tuple[Fields, str]]:
+        """Each step that could be read, with its id."""
+        if isinstance(steps, dict):
+            return [(step, id_) for id_, step in steps.items()]
+        return [(step, step["id"]) for step in steps if "id" in step]
+
+    def _pool(self, value: int | Fields) -> int:
+        """The slots; 0 if they are wrong, which has been reported."""
+        return value if isinstance(value, int) else value.get("slots", 0)
+
+    def _input(self, name: str, fields: Fields) -> Input:
+        type_, choices = fields.get("type", "any"), fields.get("choices", [])
+        for index, choice in enumerate(choices):
+            self._fits(name, type_, choice, fields.at("choices", index))
+        default = fields.get("default")
+        if default is not None:
+            self._fits(name, type_, default, fields.at("default"))
+            if choices and default not in choices:
+                hint = f"it is one of {msgspec.json.encode(choices).decode()}"
+                self.findings.add(
+                    "W311", f"the default of the input `{name}` is not one of its choices", Where(fields.at("default")), hint=hint
+                )
+        return Input(
+            type=type_,
+            default=default,
+            required="default" not in fields,
+            description=fields.get("description", ""),
+            choices=tuple(choices),
+        )
+
+    def _fits(self, name: str, type_: Any, value: Value, path: Path) -> None:
+        if not fits(type_, value):
+            hint = (
+                'a text is written in quotes: `"7"`'
+                if type_ == "string"
+                else f"give it a value of that type, or change `type: {type_}`"
+            )
+            message = f"this does not fit the type of the input `{name}`, which is {type_}"
+            self.findings.add("W311", message, Where(path), hint=hint)
+
+    # ---- one step ----
+
+    def _step(self, fields: Fields, id_: str) -> Step:
+        action = self._action(fields)
+        for key in _MEANINGLESS[type(action)]:
+            if key in fields:
+                message = f"`{key}` says nothing about a step of the kind `{_KIND_KEYS[type(action)]}`"
+                self.findings.add("W214", message, Where(fields.at(key), "key"), hint="remove it")
+        condition, referred = self._condition(fields, id_)
+        for key in ("run", "with", "env"):
+            if key in fields and not (key == "run" and isinstance(action, Shell)):
+                referred += self.references.in_value(fields[key], fields.at(key), id_)
+        own = fields.get
+        default = self.defaults.get
+        python = isinstance(action, Python)
+        self._check_names(fields, action)
+        return Step(
+            id=id_,
+            action=action,
+            needs=tuple(dict.fromkeys(self._needs(fields, id_) + referred)),
+            inputs=own("with", {}),
+            condition=condition,
+            env=own("env", {}),
+            secrets=tuple(self._secrets(fields)),
+            cwd=own("cwd") or default("cwd", ""),
+            output="json" if python else own("output") or default("output", "text"),
+            resources=self._resources(fields),
+            priority=own("priority", 0),
+            expect_s=own("expect"),
+            on_error=own("on_error") or default("on_error", "isolate"),
+            retry=self._retry(fields) if "retry" in fields else self.default_retry,
+            timeout_s=own("timeout", default("timeout")),
+            title=own("title", ""),
+        )
+
+    def _action(self, fields: Fields) -> Action:
+        run, python = fields.get("run"), fields.get("python")
+        if isinstance(run, list):
+            return Argv(argv=tuple(run))
+        if run is not None:
+            refuse_expressions(run, fields.at("run"), self.findings, python=False)
+            return Shell(script=literal(run), shell=self._shell(fields))
+        if python is not None:
+            if TARGET.fullmatch(python.strip()):
+                return Python(target=python.strip())
+            if not refuse_expressions(python, fields.at("python"), self.findings, python=True):
+                self.python.check(literal(python), fields.at("python"))
+            return Python(code=literal(python))
+        return Sleep(seconds=fields.get("sleep", 0.0))  # or a kind that was wrong, and has been reported
+
+    def _shell(self, fields: Fields) -> tuple[str, ...]:
+        shell = fields.get("shell") or self.defaults.get("shell") or ()
+        if isinstance(shell, str):
+            shell = shell.split()
+            return (shell[0], "-c") if len(shell) == 1 else tuple(shell)
+        return tuple(shell)
+
+    def _condition(self, fields: Fields, id_: str) -> tuple[str, list[str]]:
+        condition = fields.get("if", "")
+        if isinstance(condition, bool):
+            return str(condition).lower(), []
+        return self.references.in_condition(condition, fields.at("if"), id_) if condition else ("", [])
+
+    def _needs(self, fields: Fields, id_: str) -> list[str]:
+        """The needs that are written, without those that are wrong."""
+        needs = fields.get("needs", [])
+        good = []
+        for need in [needs] if isinstance(needs, str) else needs:
+            if need == id_:
+                self.findings.add("W302", f"the step `{id_}` needs itself", self._where_written(fields, need), hint="remove it")
+            elif need not in self.ids:
+                meant = self.findings.suggest(need, self.ids) or "add that step, or remove the need"
+                self.findings.add("W301", f"there is no step `{shown(need)}`", self._where_written(fields, need), hint=meant)
+            else:
+                good.append(need)
+        return good
+
+    def _where_written(self, fields: Fields, need: str) -> Where:
+        path = fields.at("needs")
+        written = self.value
+        for key in path:
+            written = written[key]
+        return Where((*path, written.index(need)) if isinstance(written, list) else path)
+
+    def _where_needed(self, fields: Fields, need: str) -> Where:
+        """Where a step says that it needs another: in `needs`, or in the first field that refers to it."""
+        needs = fields.get("needs", [])
+        if need == needs or need in (needs if isinstance(needs, list) else ()):
+            return self._where_written(fields, need)
+        for key in ("run", "with", "env"):
+            where = self.references.where(fields.get(key), fields.at(key), need)
+            if where:
+                return where
+        return Where(fields.at("if"))
+
+    def _secrets(self, fields: Fields) -> list[str]:
+        wanted: list[str] = fields.get("secrets", [])
+        for secret in wanted:
+            if secret not in self.secrets:
+                where = Where(fields.at("secrets", wanted.index(secret)))
+                hint = self.findings.suggest(secret, self.secrets) or f"declare it at the top of the file: `secrets: [{secret}]`"
+                self.findings.add("W309", f"the secret `{secret}` is not declared", where, hint=hint)
+        return wanted
+
+    def _resources(self, fields: Fields) -> dict[str, int]:
+        wanted: dict[str, int] = fields.get("resources", {})
+        for pool, weight in wanted.items():
+            where = Where(fields.at("resources", pool))
+            if pool not in self.pools:
+                hint = (
+                    self.findings.suggest(pool, self.pools) or f"declare it at the top of the file: `resources: {{ {pool}: 1 }}`"
+                )
+                self.findings.add("W307", f"there is no pool `{shown(pool)}`", where.key(), hint=hint)
+            elif weight > self.pools[pool] > 0:
+                message = f"the step asks for {weight} of the pool `{pool}`, which has {self.pools[pool]}"
+                seconds = [(Where(self.fields.at("resources", pool)), "its size")]
+                hint = "ask for less, or make the pool larger: as it is, the step could never start"
+                self.findings.add("W308", message, where, seconds=seconds, hint=hint)
+        return wanted
+
+    def _retry(self, fields: Fields) -> Retry:
+        given = fields.get("retry")
+        if given is None:
+            return _NO_RETRY
+        if isinstance(given, int):
+            return Retry(times=given)
+        delay_s = given.get("delay", _NO_RETRY.delay_s)
+        max_delay_s = given.get("max_delay", max(delay_s, _NO_RETRY.max_delay_s))
+        if max_delay_s < delay_s:
+            self.findings.add(
+                "W205", "`max_delay` is shorter than `delay`", Where(given.at("max_delay")), hint="make it at least as long"
+            )
+        for index, word in enumerate(given.get("when", [])):
+            self._filter(word, given.at("when", index))
+        return Retry(
+            times=given.get("times", 0),
+            delay_s=delay_s,
+            factor=given.get("factor", _NO_RETRY.factor),
+            max_delay_s=max_delay_s,
+            jitter=given.get("jitter", True),
+            when=tuple(given.get("when", ())),
+            max_elapsed_s=given.get("max_elapsed"),
+        )
+
+    def _filter(self, word: str, path: Path) -> None:
+        """One item of `when`."""
+        if word in _ERROR_KINDS or _EXIT.fullmatch(word) or _EXCEPTION.fullmatch(word):
+            return
+        kinds = ", ".join(f"`{kind}`" for kind in _ERROR_KINDS)
+        hint = (
+            self.findings.suggest(word, _ERROR_KINDS)
+            or f"it is one of {kinds}, `exit 1` to `exit 255`, or the name of an exception"
+        )
+        self.findings.add("W205", f"there is no failure of the sort `{shown(word)}`", Where(path), hint=hint)
+
+    # ---- names in the environment ----
+
+    def _check_names(self, fields: Fields, action: Action) -> None:
+        """What a step puts into its environment: each name once, none of weft's own, and none that a shell cannot say."""
+        taken: dict[str, Path] = {}
+        for key in ("env", "with", "secrets"):
+            if key == "with" and isinstance(action, Python):
+                continue
+            for position, name in enumerate(fields.get(key, ())):
+                where = Where(fields.at(key, position)) if key == "secrets" else Where(fields.at(key, name), "key")
+                if name in taken:
+                    seconds = [(Where(taken[name], where.part), "the other one")]
+                    message = f"the variable `{name}` is set twice for this step"
+                    self.findings.add("W213", message, where, seconds=seconds, hint="rename or remove one of them")
+                elif key == "with" and isinstance(action, Shell) and not re.fullmatch(ENV_NAME, name):
+                    hint = f"letters, digits and `_`: `{re.sub(r'[^A-Za-z0-9_]', '_', name)}`"
+                    self.findings.add("W213", f"a script cannot read a variable called `{shown(name)}`", where, hint=hint)
+                taken[name] = where.path
+        self._reserved(fields.get("env", {}), fields.at("env"))
+        self._reserved(fields.get("with", {}), fields.at("with"))
+
+    def _reserved(self, names: dict[str, Any], path: Path) -> None:
+        for name in filter(RESERVED_ENV.__contains__, names):
+            message = f"weft sets `{name}` itself"
+            self.findings.add("W213", message, Where((*path, name), "key"), hint="choose another name")

@@ -1,0 +1,171 @@
+"""What the expressions of a native file refer to: every name is looked up, and the steps among them become needs."""
+
+from collections.abc import Collection
+
+from weft.formats.document import Findings, Path, Where
+from weft.model.expression import Expression, ExpressionError, Reference, parse
+from weft.model.template import has_template, parse_template, strings
+from weft.model.tokens import shown
+from weft.model.workflow import Value
+
+STEP_FIELDS = ("output", "error", "status")
+RUN_FIELDS = ("id", "name")
+"""What the engine puts into the scope of expressions."""
+
+_MEANT_FIELDS = dict.fromkeys(("outputs", "result", "results", "stdout", "value", "data"), "output")
+
+
+def has_expressions(value: Value) -> bool:
+    """Whether there is a `${{` anywhere in a value. Recursive: the depth of a document is bounded."""
+    kind = value.__class__
+    if kind is str:
+        return has_template(value)
+    if kind is dict:
+        return any(map(has_expressions, value.values()))
+    return kind is list and any(map(has_expressions, value))
+
+
+class References:
+    """Checks expressions against the names that exist. `steps` and `inputs` are those names."""
+
+    def __init__(self, findings: Findings, steps: Collection[str], inputs: Collection[str]) -> None:
+        self.findings, self.steps, self.inputs = findings, steps, inputs
+
+    def in_value(self, value: Value, path: Path, owner: str | None, *, steps_allowed: bool = True) -> list[str]:
+        """The steps that a data field refers to, in order. `owner` is the step whose field it is; None: the workflow's."""
+        if not has_expressions(value):
+            return []
+        found: list[str] = []
+        for inner, text in strings(value):
+            at = (*path, *inner)
+            try:
+                template = parse_template(text)
+            except ExpressionError as error:
+                self._bad(error, at)
+                continue
+            for part, offset in zip(template.parts, template.offsets, strict=True):
+                if isinstance(part, Expression):
+                    found += self._in_expression(part, at, offset, owner, in_condition=False, steps_allowed=steps_allowed)
+        return found
+
+    def in_condition(self, text: str, path: Path, owner: str) -> tuple[str, list[str]]:
+        """The text of an `if` without `${{ }}`, and the steps that it refers to."""
+        try:
+            if has_template(text):
+                template = parse_template(text.strip())
+                if template.whole is None:
+                    hint = "write one expression, without `${{ }}` around its parts"
+                    raise ExpressionError("`if` mixes text and `${{ }}`", 0, len(text), hint)
+                expression, offset = template.whole, template.offsets[0] + len(text) - len(text.lstrip())
+            else:
+                expression, offset = parse(text.strip()), len(text) - len(text.lstrip())
+        except ExpressionError as error:
+            self._bad(error, path)
+            return "", []
+        return expression.text, self._in_expression(expression, path, offset, owner, in_condition=True)
+
+    def where(self, value: Value, path: Path, step: str) -> Where | None:
+        """Where in a field that was found good a step is referred to."""
+        for inner, text in strings(value):
+            template = parse_template(text)
+            for part, offset in zip(template.parts, template.offsets, strict=True):
+                for reference in part.references if isinstance(part, Expression) else ():
+                    if reference.root == "steps" and reference.path[0] == step:
+                        return Where((*path, *inner), "value", offset + reference.offset, reference.length)
+        return None
+
+    def _bad(self, error: ExpressionError, path: Path) -> None:
+        self.findings.add("W210", error.message, Where(path, "value", error.offset, error.length), hint=error.hint)
+
+    def _in_expression(
+        self,
+        expression: Expression,
+        path: Path,
+        offset: int,
+        owner: str | None,
+        *,
+        in_condition: bool,
+        steps_allowed: bool = True,
+    ) -> list[str]:
+        found: list[str] = []
+        for reference in expression.references:
+            where = Where(path, "value", offset + reference.offset, reference.length)
+            if reference.root == "steps":
+                found += self._step(reference, where, owner, steps_allowed)
+            elif reference.root == "inputs":
+                self._field(reference, where, "W305", "input", self.inputs)
+            elif reference.root == "run":
+                self._field(reference, where, "W306", "field of `run`", RUN_FIELDS)
+            else:
+                self._root(reference, where)
+        reads_status = any(r.root == "steps" and r.path[1:2] == ("status",) for r in expression.references)
+        if expression.uses_status and not in_condition and not reads_status:
+            where = Where(path, "value", offset, len(expression.text))
+            message = "`success()`, `failed()` and `always()` have a meaning only in `if`"
+            self.findings.add("W210", message, where, hint="use `steps.X.status` here")
+        return found
+
+    def _step(self, reference: Reference, where: Where, owner: str | None, allowed: bool) -> list[str]:
+        """Check `steps.X.field`; the step, if it is another one that exists."""
+        step = reference.path[0] if reference.path else None
+        add = self.findings.add
+        if not allowed:
+            add("W306", "a step cannot be referred to here", where, hint="put this into the `env` of the steps that need it")
+        elif not isinstance(step, str):
+            hint = "write it out, as in `steps.fetch.output`: weft must know which step to wait for"
+            add("W306", "`steps` is used without the name of a step", where, hint=hint)
+        elif step not in self.steps:
+            add("W304", f"there is no step `{shown(step)}`", where, hint=self.findings.suggest(step, self.steps))
+        elif step == owner:
+            add(
+                "W302",
+                f"the step `{step}` refers to itself",
+                where,
+                hint="refer to a step that has settled before this one starts",
+            )
+        else:
+            self._step_field(step, reference.path[1:], where)
+            return [step]
+        return []
+
+    def _step_field(self, step: str, path: tuple[str | int, ...], where: Where) -> None:
+        if path and path[0] in STEP_FIELDS:
+            return
+        if not path:
+            self.findings.add(
+                "W306", f"`steps.{step}` is used without saying what of it", where, hint=f"write `steps.{step}.output`"
+            )
+            return
+        field = str(path[0])
+        meant = f"did you mean `{_MEANT_FIELDS[field]}`?" if field in _MEANT_FIELDS else self.findings.suggest(field, STEP_FIELDS)
+        hint = meant or f"a step has `output`, `error` and `status`; a part of its output is `steps.{step}.output.{shown(field)}`"
+        self.findings.add("W306", f"a step has no `{shown(field)}`", where, hint=hint)
+
+    def _field(self, reference: Reference, where: Where, code: str, what: str, known: Collection[str]) -> None:
+        """Check the name after `inputs.` or `run.`; the root alone stands for all of it."""
+        if not reference.path or reference.path[0] in known:
+            return
+        name = shown(str(reference.path[0]))
+        names = (
+            f"there is {', '.join(f'`{name}`' for name in sorted(known)[:8])}"
+            if known
+            else f"declare it under `{reference.root}`"
+        )
+        self.findings.add(code, f"there is no {what} `{name}`", where, hint=self.findings.suggest(name, known) or names)
+
+    def _root(self, reference: Reference, where: Where) -> None:
+        root = reference.root
+        if root == "secrets":
+            name = str(reference.path[0]) if reference.path else "NAME"
+            hint = f"add `secrets: [{shown(name)}]` to the step, and let the program read `{shown(name)}` from its environment"
+            self.findings.add("W310", "a secret cannot be inserted: it would be seen in lists of processes", where, hint=hint)
+            return
+        if root in self.steps:
+            hint = f"write `steps.{root}.output`"
+        elif root in self.inputs:
+            hint = f"write `inputs.{root}`"
+        elif root == "env":
+            hint = "a script reads its environment itself: `$NAME`"
+        else:
+            hint = self.findings.suggest(root, ("inputs", "steps", "run")) or "a path begins with `inputs`, `steps` or `run`"
+        self.findings.add("W306", f"there is no `{shown(root)}` here", where, hint=hint)

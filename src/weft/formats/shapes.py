@@ -1,0 +1,351 @@
+"""Plain values checked against the shapes of model.spec, every problem noted.
+
+What comes out can be trusted: what did not fit is left out of it, so that the rest can be checked in the same go.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from weft.formats.document import Findings, Path, Where
+from weft.model import spec
+from weft.model.shape import (
+    ENV_NAME,
+    INTEGER_MAX,
+    INTEGER_MIN,
+    Anything,
+    Boolean,
+    Choice,
+    Duration,
+    Either,
+    Integer,
+    ListOf,
+    MapOf,
+    Number,
+    Record,
+    Shape,
+    Size,
+    Text,
+)
+from weft.model.template import find, literal
+from weft.model.tokens import shown
+from weft.model.units import format_duration, parse_duration, parse_size
+from weft.model.workflow import Value
+
+BAD: Any = object()
+"""Stands for a value that did not fit and has been reported."""
+
+
+class Fields(dict[str, Any]):
+    """The good values of a mapping with fixed keys, by canonical name. `written` has the key as the author spelled it."""
+
+    __slots__ = ("path", "written")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written: dict[str, str] = {}
+
+    def at(self, name: str, *inside: str | int) -> Path:
+        """The path of a field, or of something inside it, in the document."""
+        return (*self.path, self.written.get(name, name), *inside)
+
+
+_ACCEPTS: dict[type, tuple[tuple[type, ...], str]] = {
+    Text: ((str,), "text"),
+    Integer: ((int, float), "a whole number"),
+    Number: ((int, float), "a number"),
+    Boolean: ((bool,), "`true` or `false`"),
+    Choice: ((str,), "one of a few words"),
+    Duration: ((int, float, str), "a duration"),
+    Size: ((str,), "a size"),
+    ListOf: ((list,), "a list"),
+    MapOf: ((dict,), "a mapping"),
+    Record: ((dict,), "a mapping"),
+}
+"""Which kinds of values a shape may accept, and its name."""
+
+_TABLES = {name: {s: key for key in record.keys for s in (key.name, *key.spellings)} for name, record in spec.RECORDS.items()}
+_YES, _NO = ("true", "yes", "on", "y", "1"), ("false", "no", "off", "n", "0")
+
+
+def described(value: Value) -> str:
+    """What a value is, for a sentence: `is a list`."""
+    if value is None:
+        return "empty"
+    if value is True or value is False:
+        return f"`{str(value).lower()}`"
+    return {str: "text", int: "a number", float: "a number", list: "a list", dict: "a mapping"}[type(value)]
+
+
+def named(path: Path) -> str:
+    """What to call the value at this path."""
+    if not path:
+        return "the file"
+    if isinstance(path[-1], int):
+        return f"item {path[-1] + 1} of {named(path[:-1])}"
+    return f"`{shown(path[-1])}`"
+
+
+class Reader:
+    """Reads values by shape. Every method returns the value as weft takes it, or BAD."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+        self._by_shape: dict[type, Callable[[Any, Any, Path], Any]] = {
+            Text: self._text,
+            Integer: self._number,
+            Number: self._number,
+            Boolean: self._boolean,
+            Choice: self._choice,
+            Duration: self._duration,
+            Size: self._size,
+            ListOf: self._list,
+            MapOf: self._map,
+            Record: self._record,
+            Anything: self._anything,
+            Either: self._either,
+        }
+
+    def read(self, value: Value, shape: Shape, path: Path) -> Any:
+        return self._by_shape[shape.__class__](value, shape, path)
+
+    def refuse(self, code: str, message: str, path: Path, hint: str = "") -> Any:
+        self.findings.add(code, message, Where(path), hint=hint)
+        return BAD
+
+    def _wrong(self, value: Value, shape: Shape, path: Path) -> Any:
+        options = shape.options if isinstance(shape, Either) else (shape,)
+        wanted = " or ".join(dict.fromkeys(_ACCEPTS[option.__class__][1] for option in options))
+        if value is None:
+            return self.refuse("W202", f"{named(path)} has no value", path, f"give it {wanted}, or remove it")
+        return self.refuse(
+            "W202", f"{named(path)} must be {wanted}, but is {described(value)}", path, _cure(value, options, path)
+        )
+
+    # ---- scalars ----
+
+    def _text(self, value: Value, shape: Text, path: Path) -> Any:
+        if value.__class__ is not str:
+            return self._wrong(value, shape, path)
+        if "\0" in value:
+            return self.refuse("W205", f"{named(path)} holds a NUL character", path, "no program can be given one: remove it")
+        if shape.field == "data":
+            return value
+        if not value.strip():
+            return self.refuse("W205", f"{named(path)} is empty", path, f"give it {shape.what}, or remove it")
+        if shape.field == "plain" and "${{" in value:
+            if find(value) >= 0:
+                self.findings.add(
+                    "W209",
+                    f"`${{{{ }}}}` is not evaluated in {named(path)}",
+                    Where(path, "value", find(value), 3),
+                    hint="write the value out; `${{ }}` belongs into `with`, `env`, `if`, `run` as a list, and `outputs`",
+                )
+                return BAD
+            value = literal(value)
+        if shape.pattern and not re.fullmatch(shape.pattern, value):
+            return self.refuse("W206", f"`{shown(value)}` is not {shape.what}", path, _valid_name(value))
+        return value
+
+    def _number(self, value: Value, shape: Integer | Number, path: Path) -> Any:
+        whole = isinstance(shape, Integer)
+        if value.__class__ is float and whole and value.is_integer():
+            value = int(value)
+        if value.__class__ is not int and (whole or value.__class__ is not float):
+            return self._wrong(value, shape, path)
+        if not shape.minimum <= value <= shape.maximum:
+            most = f" and at most {shape.maximum:,}" if shape.maximum < INTEGER_MAX else ""
+            return self.refuse("W205", f"{named(path)} cannot be {value:g}", path, f"it is at least {shape.minimum:,}{most}")
+        return value
+
+    def _boolean(self, value: Value, shape: Boolean, path: Path) -> Any:
+        return value if value.__class__ is bool else self._wrong(value, shape, path)
+
+    def _choice(self, value: Value, shape: Choice, path: Path) -> Any:
+        if value.__class__ is not str:
+            return self._wrong(value, shape, path)
+        if value in shape.values:
+            return value
+        if value in shape.later:
+            return self._later(f"{path[-1]}: {value}", Where(path))
+        meant = self.findings.suggest(value, shape.values)
+        words = ", ".join(f"`{word}`" for word in shape.values)
+        return self.refuse("W205", f"{named(path)} cannot be `{shown(value)}`", path, meant or f"it is one of {words}")
+
+    def _duration(self, value: Value, shape: Duration, path: Path) -> Any:
+        if value.__class__ not in (int, float, str):
+            return self._wrong(value, shape, path)
+        try:
+            seconds = parse_duration(value)
+        except ValueError as error:
+            return self._unit(error, path)
+        if shape.positive and not seconds:
+            return self.refuse("W205", f"{named(path)} cannot be zero", path, "remove it if there shall be no limit")
+        if seconds > shape.maximum_s:
+            return self.refuse("W205", f"{named(path)} is too long", path, f"it is at most {format_duration(shape.maximum_s)}")
+        return seconds
+
+    def _size(self, value: Value, shape: Size, path: Path) -> Any:
+        if value.__class__ is not str:
+            return self._wrong(value, shape, path)
+        try:
+            size = parse_size(value)
+        except ValueError as error:
+            return self._unit(error, path)
+        return size or self.refuse("W205", f"{named(path)} cannot be zero", path, "it is at least one byte")
+
+    def _unit(self, error: ValueError, path: Path) -> Any:
+        message, _, hint = str(error).partition(": ")
+        return self.refuse("W205", message, path, hint)
+
+    def _anything(self, value: Value, shape: Anything, path: Path) -> Any:
+        """The value as it is; numbers that JSON, and so the journal, cannot carry are refused."""
+        if value.__class__ in (str, bool, None.__class__):
+            return value
+        todo: list[tuple[Value, Path]] = [(value, path)]
+        good = True
+        while todo:
+            item, at = todo.pop()
+            if item.__class__ is dict:
+                todo += [(inner, (*at, key)) for key, inner in item.items()]
+            elif item.__class__ is list:
+                todo += [(inner, (*at, index)) for index, inner in enumerate(item)]
+            elif (item.__class__ is int and not INTEGER_MIN <= item <= INTEGER_MAX) or (
+                item.__class__ is float and not float("-inf") < item < float("inf")
+            ):
+                self.refuse("W121", f"{named(at)} is a number that JSON cannot carry", at, "put it in quotes to make it a text")
+                good = False
+        return value if good else BAD
+
+    # ---- collections ----
+
+    def _either(self, value: Value, shape: Either, path: Path) -> Any:
+        kind = value.__class__
+        for option in shape.options:
+            if kind in _ACCEPTS[option.__class__][0]:
+                if option.__class__ is Choice and value.isdigit():
+                    break  # a number in quotes was meant as a number
+                return self.read(value, option, path)
+        return self._wrong(value, shape, path)
+
+    def _list(self, value: Value, shape: ListOf, path: Path) -> Any:
+        if value.__class__ is not list:
+            return self._wrong(value, shape, path)
+        if shape.filled and not value:
+            return self.refuse("W205", f"{named(path)} is empty", path, "give it an item, or remove it")
+        items = [self.read(item, shape.item, (*path, index)) for index, item in enumerate(value)]
+        return [item for item in items if item is not BAD]
+
+    def _map(self, value: Value, shape: MapOf, path: Path) -> Any:
+        if value.__class__ is not dict:
+            return self._wrong(value, shape, path)
+        if shape.filled and not value:
+            return self.refuse("W205", f"{named(path)} is empty", path, f"add {shape.what}")
+        result = {}
+        for key, item in value.items():
+            at = (*path, key)
+            if not re.fullmatch(shape.key, key):
+                what = "be a variable's name" if shape.key == ENV_NAME else f"name {shape.what}"
+                self.findings.add("W206", f"`{shown(key)}` cannot {what}", Where(at, "key"), hint=_valid_name(key))
+            good = self.read(item, shape.item, at)
+            if good is not BAD:
+                result[key] = good
+        return result
+
+    def _record(self, value: Value, shape: Record, path: Path) -> Any:
+        if value.__class__ is not dict:
+            return self._wrong(value, shape, path)
+        record, table = spec.RECORDS[shape.name], _TABLES[shape.name]
+        fields = Fields(path)
+        later = False
+        for written, item in value.items():
+            key = table.get(written)
+            if key is None:
+                later |= self._unknown(written, record, path)
+                continue
+            if key.name in fields.written or (written != key.name and key.name in value):
+                self._two(written, fields.written.get(key.name, key.name), path, "one key, written in two ways")
+                continue
+            if written != key.name:
+                fields.written[key.name] = written
+            good = self.read(item, key.shape, (*path, written))
+            if good is not BAD:
+                fields[key.name] = good
+        for key in record.keys:
+            if key.required and key.name not in value:
+                self.findings.add(
+                    "W203", f"{named(path)} has no `{key.name}`", Where(path, "key"), hint=f"add `{key.name}: {key.example}`"
+                )
+        if record.one_of:
+            self._one_of(value, record, path, later)
+        return fields
+
+    def _unknown(self, written: str, record: spec.Keys, path: Path) -> bool:
+        """Report a key that is not in the table. Whether it is one of the full format."""
+        where = Where((*path, written), "key")
+        if written in record.later:
+            self._later(written, where)
+            return True
+        if written in record.meant:
+            hint = f"it is called `{record.meant[written]}` here"
+        else:
+            names = [key.name for key in record.keys]
+            hint = self.findings.suggest(written, names) or f"the keys are {', '.join(f'`{name}`' for name in names)}"
+        self.findings.add("W201", f"there is no key `{shown(written)}` in {record.title}", where, hint=hint)
+        return False
+
+    def _later(self, what: str, where: Where) -> Any:
+        self.findings.add(
+            "W204", f"`{what}` is not supported by this version of weft", where, hint="remove it, or use a newer version"
+        )
+        return BAD
+
+    def _two(self, second: str, first: str, path: Path, label: str) -> None:
+        self.findings.add(
+            "W207",
+            f"{named(path)} has both `{first}` and `{second}`",
+            Where((*path, second), "key"),
+            label=label,
+            seconds=[(Where((*path, first), "key"), "the other one")],
+            hint="keep one of them",
+        )
+
+    def _one_of(self, value: dict[str, Value], record: spec.Keys, path: Path, later: bool) -> None:
+        """Exactly one of these keys must be there; one that is not supported yet has been reported and is enough."""
+        found = [key for key in value if key in record.one_of]
+        if len(found) > 1:
+            self._two(found[1], found[0], path, "a step does one thing")
+        elif not found and not later:
+            kinds = ", ".join(f"`{kind}`" for kind in record.one_of)
+            hint = f"give it one of {kinds}: `{record.one_of[0]}: echo hello`"
+            self.findings.add("W203", f"the step {named(path)} does nothing", Where(path, "key"), hint=hint)
+
+
+def _valid_name(text: str) -> str:
+    """A name that is close to this text, as a hint."""
+    repaired = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")[:100]
+    if repaired and repaired[0].isdigit():
+        repaired = "_" + repaired
+    rule = "letters, digits, `_` and `-`, not beginning with a digit or `-`"
+    return f"{rule}: `{repaired}`" if repaired else rule
+
+
+def _cure(value: Value, options: tuple[Shape, ...], path: Path) -> str:
+    """What to write instead of a value of the wrong kind."""
+    kinds = {option.__class__ for option in options}
+    if value.__class__ is str:
+        text = value.strip().lower()
+        if Boolean in kinds and text in _YES + _NO:
+            return f"write `{str(text in _YES).lower()}`, without quotes"
+        if kinds & {Integer, Number} and re.fullmatch(r"-?[0-9]+", text):
+            return f"write `{text}`, without quotes"
+        if ListOf in kinds:
+            return f"write a list: `[{shown(value)}]`"
+        if Record in kinds and path[:1] == ("steps",):
+            return f"write `{{ run: {shown(value)} }}`" if len(path) == 2 else ""
+    elif value.__class__ in (int, float, bool):
+        if value.__class__ is bool and kinds & {Integer, Number}:
+            return "`true` and `false` are not numbers"
+        if Text in kinds:
+            return f'put quotes around it: `"{described(value)[1:-1] if value.__class__ is bool else value}"`'
+    return ""

@@ -1,0 +1,401 @@
+"""The one table of the native file format, and the one table of settings. Everything that must agree is made from them.
+
+The reader of the native format, the JSON Schema that editors use and the reference page come from `RECORDS`; flags, environment
+variables and the keys of `weft.toml` come from `SETTINGS`. A key or a setting, its type, its default and what it means are
+written down once, here, and nowhere else.
+"""
+
+import msgspec
+
+from weft.model.shape import (
+    ENV_NAME,
+    INTEGER_MAX,
+    NAME,
+    Anything,
+    Boolean,
+    Choice,
+    Duration,
+    Either,
+    Integer,
+    ListOf,
+    MapOf,
+    Number,
+    Record,
+    Shape,
+    Size,
+    Text,
+)
+from weft.model.units import SIZE_MAX_BYTES
+from weft.model.workflow import Value
+
+RETRY_TIMES_MAX = 10_000
+"""More is a loop, and a loop should say what it waits for."""
+
+PRIORITY_MAX = 1_000_000
+FACTOR_MAX = 1_000
+
+
+# ---- keys ----
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One key. `default` and `example` are written as in a file (YAML). `spellings`: other names that are accepted for ever."""
+
+    name: str
+    shape: Shape
+    description: str
+    example: str
+    default: str = ""
+    required: bool = False
+    spellings: tuple[str, ...] = ()
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """A mapping with fixed keys. `one_of`: exactly one of these must be there. `later`: keys of the full format not run yet.
+
+    `meant` maps what other tools call a key to what it is called here, for hints.
+    """
+
+    title: str
+    keys: tuple[Key, ...]
+    one_of: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    meant: dict[str, str] = {}
+
+
+_name = Text(NAME, "a name: letters, digits, `_` and `-`, not beginning with a digit or `-`")
+_env_name = Text(ENV_NAME, "the name of an environment variable: letters, digits and `_`")
+_data = Text(field="data")
+_on_error = Key(
+    "on_error",
+    Choice(("isolate", "continue", "stop", "stop_layer")),
+    "What a failure means once no attempt is left. `isolate`: steps that need this one are skipped, the rest go on, the run "
+    "fails. `continue`: steps that need this one run, and see null and `.error`. `stop`: everything else is cancelled. "
+    "`stop_layer`: the same layer is cancelled, the rest go on.",
+    "continue",
+    "isolate",
+)
+_retry = Key(
+    "retry",
+    Either((Integer(0, RETRY_TIMES_MAX), Record("retry"))),
+    "Further attempts after a failure: a number, or a mapping that says when, and how long to wait. A step that waits holds "
+    "nothing.",
+    "{ times: 4, delay: 1s, max_delay: 30s, when: [timeout, exit 22] }",
+    "0",
+)
+_timeout = Key(
+    "timeout",
+    Duration(positive=True),
+    "How long one attempt may take. Then its whole process tree is ended, and the attempt has failed with kind `timeout`.",
+    "10m",
+)
+_shell = Key(
+    "shell",
+    Either((Text(what="a command"), ListOf(Text(), filled=True))),
+    "The interpreter of `run` texts, which gets the script as its last argument: a list, or text that is split at spaces; a "
+    "single word gets `-c`. Without it: `bash -eu -o pipefail -c`, or `sh -eu -c` where bash is missing.",
+    "[zsh, -eu, -c]",
+)
+_cwd = Key("cwd", Text(), "Working folder of the step, relative to the project's folder.", "build")
+_output = Key(
+    "output",
+    Choice(("text", "json", "lines")),
+    "How the standard output of `run` is read: `text` (without the last newline), `json`, or `lines` (a list). "
+    "What the step writes to the file `$WEFT_OUTPUT` is read instead, if it writes to it.",
+    "json",
+    "text",
+)
+_env = MapOf(_data, "an environment variable", ENV_NAME)
+_slots = Either((Integer(1, SIZE_MAX_BYTES), Size()))
+
+RECORDS: dict[str, Keys] = {
+    "workflow": Keys(
+        "The file",
+        (
+            Key("name", Text(), "Name of the workflow, for lists and reports.", "nightly-report", "the file's name"),
+            Key("description", Text(), "What it is for, in a sentence or a page.", "Counts last night's rows."),
+            Key(
+                "inputs",
+                MapOf(Record("input"), "an input"),
+                "Typed parameters of the workflow, given as `weft run FILE name=value` and read as `${{ inputs.name }}`.",
+                '{ day: { type: string, default: "2026-01-31" } }',
+            ),
+            Key(
+                "outputs",
+                MapOf(Anything(data=True), "an output"),
+                "What the run hands back: printed as JSON when it has succeeded.",
+                '{ rows: "${{ steps.fetch.output }}" }',
+            ),
+            Key(
+                "secrets",
+                ListOf(_env_name),
+                "Names of secrets, whose values come from the environment. A step gets those that it names under its own "
+                "`secrets`, and no other.",
+                "[TOKEN]",
+            ),
+            Key(
+                "env",
+                _env,
+                "Environment variables of every step. They may refer to inputs.",
+                '{ LC_ALL: C, DAY: "${{ inputs.day }}" }',
+            ),
+            Key(
+                "resources",
+                MapOf(Either((*_slots.options, Record("pool"))), "a pool"),
+                "Named pools that bound what runs at the same time: a number of slots, a size, or a mapping.",
+                "{ database: 2, memory: 8GiB, openai: { slots: 8 } }",
+            ),
+            Key(
+                "defaults", Record("defaults"), "Values for every step that does not say otherwise.", "{ timeout: 10m, retry: 1 }"
+            ),
+            Key(
+                "max_parallel",
+                Either((Integer(0, INTEGER_MAX), Choice(("auto", "unlimited"), later=("adaptive",)))),
+                "How many attempts may run at once: a number, `unlimited`, or `auto` (also `0`): as many as there are CPUs of "
+                "those that compute, and 256 of those that only wait.",
+                "8",
+                "auto",
+            ),
+            Key(
+                "schedule",
+                Choice(("dataflow", "layers", "sequential")),
+                "When a step is ready. `dataflow`: when its own needs have settled. `layers`: when the whole layer before has. "
+                "`sequential`: one at a time, in file order.",
+                "layers",
+                "dataflow",
+            ),
+            Key(
+                "durability",
+                Choice(("power", "process", "none")),
+                "What the journal of a run survives. `power`: loss of power. `process`: kill -9, but not loss of power. "
+                "`none`: nothing.",
+                "process",
+                "power",
+            ),
+            Key(
+                "steps",
+                Either((MapOf(Record("step"), "a step", filled=True), ListOf(Record("listed_step"), filled=True))),
+                "The steps: a mapping from id to step, or a list of steps with `id`.",
+                '{ fetch: { run: "echo 42" } }',
+                required=True,
+            ),
+        ),
+        later=("finally", "timeout", "deadline", "budget", "gates"),
+        meant={
+            **dict.fromkeys(("jobs", "tasks", "stages", "nodes"), "steps"),
+            **dict.fromkeys(("params", "parameters", "arguments", "vars"), "inputs"),
+            **dict.fromkeys(("concurrency", "parallelism", "max_workers", "jobs_max"), "max_parallel"),
+            **dict.fromkeys(("pools", "limits"), "resources"),
+            **dict.fromkeys(("environment", "variables"), "env"),
+        },
+    ),
+    "input": Keys(
+        "One of `inputs`",
+        (
+            Key(
+                "type",
+                Choice(("string", "integer", "number", "boolean", "list", "mapping", "any")),
+                "What kind of value it takes.",
+                "string",
+                "any",
+            ),
+            Key("default", Anything(), "Its value when none is given. Without a default it must be given.", '"2026-01-31"'),
+            Key("description", Text(), "Shown in the help of `weft run FILE --help`.", "The day to report on."),
+            Key("choices", ListOf(Anything(), filled=True), "The values it may have.", "[crm, shop]"),
+        ),
+    ),
+    "pool": Keys(
+        "One of `resources`",
+        (Key("slots", _slots, "How many units are held at most at once: a number, or a size like `8GiB`.", "8", required=True),),
+        later=("rate", "burst", "per", "adaptive", "scope"),
+    ),
+    "defaults": Keys("`defaults`", (_timeout, _retry, _on_error, _shell, _cwd, _output)),
+    "retry": Keys(
+        "`retry`",
+        (
+            Key("times", Integer(0, RETRY_TIMES_MAX), "Further attempts after the first.", "4", "0"),
+            Key("delay", Duration(), "The wait before the second attempt.", "500ms", "1s"),
+            Key("factor", Number(1, FACTOR_MAX), "By how much the wait grows with each attempt.", "1.5", "2"),
+            Key("max_delay", Duration(), "The longest wait.", "30s", "60s"),
+            Key("jitter", Boolean(), "Whether each wait is drawn at random between zero and its full length.", "false", "true"),
+            Key(
+                "when",
+                ListOf(Text(what="an error kind, `exit N` or the name of an exception"), filled=True),
+                "Only failures of these sorts are tried again: an error kind (`timeout`), an exit status (`exit 22`) or the "
+                "name of an exception.",
+                "[timeout, exit 22, ConnectionError]",
+                "any failure",
+            ),
+            Key(
+                "max_elapsed",
+                Duration(positive=True),
+                "No further attempt begins later than this after the first one began.",
+                "10m",
+            ),
+        ),
+    ),
+}
+
+_STEP = (
+    Key(
+        "run",
+        Either((Text(what="a script", field="code"), ListOf(Text(field="data"), filled=True))),
+        "Text: a shell script, whose data comes as environment variables from `with`. A list: a program and its arguments, "
+        "without a shell.",
+        "echo hello",
+    ),
+    Key(
+        "python",
+        Text(what="Python code", field="code"),
+        "Python code that defines `run`, which is called with the values of `with` by name (or with all of them as one mapping, "
+        "if its only parameter is called `inputs`) and returns the output; or `module:function`.",
+        "'def run(): return 42'",
+    ),
+    Key("sleep", Duration(), "Wait this long, and do nothing.", "250ms"),
+    Key(
+        "needs",
+        Either((Text(), ListOf(Text()))),
+        "Ids of the steps that must have settled before this one starts. Steps that its data refers to are needed without "
+        "being named.",
+        "[other]",
+        spellings=("depends_on", "dependsOn", "depends"),
+    ),
+    Key(
+        "with",
+        MapOf(Anything(data=True), "a value", ".+"),
+        "The data of the step, by name. Texts may hold `${{ }}`. A script finds it in its environment, and as JSON in the file "
+        "`$WEFT_INPUT`; Python gets it as arguments.",
+        '{ day: "${{ inputs.day }}" }',
+    ),
+    Key(
+        "if",
+        Either((Text(what="an expression", field="condition"), Boolean())),
+        "An expression, with or without `${{ }}`: if it is false, the step is skipped. It is evaluated when all needs have "
+        "settled.",
+        "steps.other.output != ''",
+        "success()",
+    ),
+    Key("env", _env, "Environment variables of the step.", "{ LANG: C.UTF-8 }"),
+    Key("secrets", ListOf(_env_name), "The declared secrets that it gets, as environment variables.", "[TOKEN]"),
+    _cwd,
+    _shell,
+    _output,
+    Key(
+        "resources",
+        MapOf(_slots, "a pool"),
+        "Units of the workflow's pools that it holds while an attempt runs; it takes all or none.",
+        "{ database: 1 }",
+    ),
+    Key("priority", Integer(-PRIORITY_MAX, PRIORITY_MAX), "Among ready steps, the higher one goes first.", "10", "0"),
+    Key("expect", Duration(), "How long it is expected to take, for choosing the order.", "90s"),
+    _on_error,
+    _retry,
+    _timeout,
+    Key("title", Text(), "What views show beside the id.", "Fetch the rows"),
+    Key("description", Text(), "For readers of the file.", "One page per shop."),
+)
+_MEANT = {
+    **dict.fromkeys(("cmd", "command", "script", "bash", "sh", "exec"), "run"),
+    **dict.fromkeys(("code", "function"), "python"),
+    **dict.fromkeys(("after", "requires", "dependencies", "upstream"), "needs"),
+    **dict.fromkeys(("when", "condition", "only_if"), "if"),
+    **dict.fromkeys(("args", "inputs", "params", "data"), "with"),
+    **dict.fromkeys(("environment", "variables"), "env"),
+    **dict.fromkeys(("retries", "attempts", "max_retries"), "retry"),
+    **dict.fromkeys(("continue_on_error", "on_failure"), "on_error"),
+    **dict.fromkeys(("name", "label"), "title"),
+    **dict.fromkeys(("pool", "pools", "limits"), "resources"),
+    **dict.fromkeys(("workdir", "working_directory"), "cwd"),
+}
+"""Keys of a step in other tools."""
+
+_KINDS = ("run", "python", "sleep")
+_LATER = (
+    *("lua", "js", "wasm", "http", "tool", "agent", "flow", "approve", "uses"),
+    *("for_each", "as", "key", "max_parallel", "reads", "writes", "races", "fallback", "deadline", "rerun", "reuse"),
+    *("gate", "drain", "rate", "per"),
+)
+_ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
+RECORDS["step"] = Keys("One of `steps`", _STEP, _KINDS, _LATER, _MEANT)
+RECORDS["listed_step"] = Keys("One of `steps`, in a list", (_ID, *_STEP), _KINDS, _LATER, _MEANT)
+
+RESERVED_ENV = ("WEFT_INPUT", "WEFT_OUTPUT", "WEFT_DIR", "WEFT_RUN", "WEFT_STEP", "WEFT_ATTEMPT", "WEFT_IDEMPOTENCY_KEY")
+"""Environment variables that weft itself gives to every step."""
+
+
+# ---- settings ----
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting: where it can be given, and what holds when it is not. An empty field: it cannot be given there.
+
+    `flag` and `short` belong to the command line, `env` is an environment variable, `file_key` a key of `weft.toml`, and
+    `workflow_key` a key of the workflow file that says the same. `shape` bounds the value, whichever way it comes.
+    """
+
+    name: str
+    shape: Shape
+    help: str
+    default: Value
+    flag: str
+    short: str = ""
+    env: str = ""
+    file_key: str = ""
+    workflow_key: str = ""
+
+
+def _key(name: str) -> Key:
+    return next(key for key in RECORDS["workflow"].keys if key.name == name)
+
+
+def _setting(name: str, shape: Shape, default: Value, help: str, *, short: str = "", **fields: str) -> Setting:  # noqa: A002
+    names = {"flag": "--" + name.replace("_", "-"), "env": "WEFT_" + name.upper(), "file_key": name, **fields}
+    return Setting(name=name, shape=shape, default=default, help=help, short=short, **names)
+
+
+TIME_SCALE_MAX = 1_000
+
+GRACE_MAX_S = 3_600.0
+"""An hour between asking a process to end and killing it: longer is a hang."""
+
+SETTINGS: tuple[Setting, ...] = (
+    _setting(
+        "max_parallel",
+        _key("max_parallel").shape,
+        "auto",
+        "How many attempts run at once: a number, auto (also 0) or unlimited.",
+        short="-j",
+        workflow_key="max_parallel",
+    ),
+    _setting(
+        "schedule",
+        _key("schedule").shape,
+        "dataflow",
+        "When a step is ready: when its own needs have settled, when the layer before has, or one at a time.",
+        workflow_key="schedule",
+    ),
+    _setting("fail_fast", Boolean(), False, "Stop everything at the first failure: every `on_error: isolate` becomes `stop`."),
+    _setting(
+        "durability",
+        _key("durability").shape,
+        "power",
+        "What the journal survives: loss of power, kill -9 of weft, or nothing.",
+        workflow_key="durability",
+    ),
+    _setting("format", Text(), "", "Format of the workflow file, when its content does not tell.", env="", file_key=""),
+    _setting(
+        "output",
+        Choice(("auto", "live", "lines", "json", "quiet")),
+        "auto",
+        "What is shown while a run goes on: live on a terminal and lines elsewhere (auto), or always one of them.",
+    ),
+    _setting(
+        "color", Choice(("auto", "always", "never")), "auto", "Coloured messages; auto: on a terminal, unless NO_COLOR is set."
+    ),
+    _setting("size_max", _slots, None, "Largest workflow file that is read; without it 10MB of YAML, 512MB of JSON."),
+    _setting(
+        "time_scale", Number(0, TIME_SCALE_MAX), 1.0, "Makes the steps of a trace shorter (0.001) or longer.", env="", file_key=""
+    ),
+    _setting("grace", Duration(maximum_s=GRACE_MAX_S), 10.0, "How long a process has to end before it is killed."),
+    _setting("state", Text(), ".weft", "Folder of journals and outputs, relative to the project's folder."),
+)
