@@ -80,7 +80,7 @@ def test_an_unlike_name_gets_the_list() -> None:
 
 
 def test_true_is_no_number() -> None:
-    assert not fits(True, "integer")
-    assert not fits(True, "number")
-    assert fits(True, "boolean")
-    assert fits(True, "any")
+    assert not fits("integer", True)
+    assert not fits("number", True)
+    assert fits("boolean", True)
+    assert fits("any", True)

@@ -1,6 +1,12 @@
-"""The types of inputs: which values fit them."""
+"""The inputs of a run: what was given, checked against what the workflow declares."""
 
-from weft.model.workflow import InputType, Value
+from collections.abc import Mapping
+
+import msgspec
+
+from weft.model.errors import UsageError
+from weft.model.suggest import did_you_mean
+from weft.model.workflow import Input, InputType, Value, Workflow
 
 _TYPES: dict[InputType, tuple[type, ...]] = {
     "string": (str,),
@@ -15,3 +21,57 @@ _TYPES: dict[InputType, tuple[type, ...]] = {
 def fits(type_: InputType, value: Value) -> bool:
     """Whether a value may be given to an input of this type. `true` is not a number, and `2.0` not a whole one."""
     return type_ == "any" or type(value) in _TYPES[type_]
+
+
+def bind_inputs(workflow: Workflow, given: Mapping[str, str]) -> dict[str, Value]:
+    """The value of every input, from texts (`key=value` of the command line) and defaults.
+
+    Texts are read by the declared type: a string stays as it is, the rest is JSON; `any` is JSON if it can be, else a string.
+    Raises UsageError with all that is wrong, a line each.
+    """
+    wrong = []
+    values: dict[str, Value] = {}
+    for name in given:
+        if name not in workflow.inputs:
+            near = did_you_mean(name, workflow.inputs)
+            hint = f"; did you mean `{near}`?" if near else f"; it has {_list(workflow)}"
+            wrong.append(f"`{name}` is not an input of workflow `{workflow.name}`{hint}")
+    for name, declared in workflow.inputs.items():
+        if name not in given:
+            if declared.required:
+                wrong.append(f"input `{name}` ({declared.type}) is missing: give `{name}=…`")
+            values[name] = declared.default
+            continue
+        try:
+            values[name] = _read(given[name], declared)
+        except ValueError as error:
+            wrong.append(f"input `{name}`: {error}")
+    if wrong:
+        raise UsageError("\n".join(wrong))
+    return values
+
+
+def _list(workflow: Workflow) -> str:
+    return ", ".join(f"`{name}`" for name in workflow.inputs) or "no inputs"
+
+
+def _read(text: str, declared: Input) -> Value:
+    if declared.type == "string":
+        value: Value = text
+    else:
+        try:
+            value = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            if declared.type != "any":
+                raise ValueError(f"`{text}` is not {_article(declared.type)}") from None
+            value = text
+    if not fits(declared.type, value):
+        raise ValueError(f"`{text}` is not {_article(declared.type)}")
+    if declared.choices and value not in declared.choices:
+        raise ValueError(f"`{text}` is none of {', '.join(str(choice) for choice in declared.choices)}")
+    return value
+
+
+def _article(type_: InputType) -> str:
+    example = {"list": ' (as JSON: `["a", "b"]`)', "mapping": ' (as JSON: `{"a": 1}`)', "boolean": " (`true` or `false`)"}
+    return f"{'an' if type_[0] in 'aeiou' else 'a'} {type_}{example.get(type_, '')}"
