@@ -9,11 +9,13 @@
 
 from collections.abc import Sequence
 from struct import pack, unpack
+from typing import Any
 from zlib import crc32
 
 import msgspec
 
 from weft.core.facts import Fact
+from weft.model.errors import MachineError
 
 FORMAT = 1
 """Version of the journal as a whole: its tables and its facts."""
@@ -25,10 +27,18 @@ _decode = msgspec.json.Decoder(Fact).decode
 
 
 def encode(facts: Sequence[Fact], before: int) -> tuple[list[bytes], list[int]]:
-    """The line of each fact, and its checksum; `before` is the checksum of the fact in front of them."""
+    """The line of each fact, and its checksum; `before` is the checksum of the fact in front of them.
+
+    Raises MachineError for a text that is no Unicode, such as the name of a file that is not UTF-8.
+    """
     lines, sums = [], []
     for fact in facts:
-        line = _encode(fact)
+        try:
+            line = _encode(fact)
+        except OverflowError:
+            line = _encode(_spelled(fact))
+        except UnicodeEncodeError as error:
+            raise MachineError(f"{error.object!r} is not valid Unicode and cannot be saved; rename that file or folder") from None
         if b"\n" in line:  # only between the tokens of an inline output: JSON has no newline inside a string
             line = line.replace(b"\n", b" ")
         before = crc32(line, before)
@@ -44,6 +54,19 @@ def decode(line: bytes) -> Fact:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return fact
+
+
+def _spelled(value: Any) -> Any:
+    """The same with integers of more than 64 bits written out, which the encoder refuses and JSON can hold."""
+    if isinstance(value, int) and value.bit_length() > 63:
+        return msgspec.Raw(b"%d" % value)
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.replace(value, **{name: _spelled(getattr(value, name)) for name in value.__struct_fields__})
+    return value
 
 
 def pack_sums(sums: Sequence[int]) -> bytes:

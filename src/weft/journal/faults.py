@@ -26,6 +26,9 @@ _CAUSES = {
     "SQLITE_LOCKED": "another program holds it locked; close that program",
 }
 
+SQLITE_ERRORS = (sqlite3.Error, MemoryError, UnicodeDecodeError)
+"""What reading a file can raise. A flipped length makes it ask for terabytes; a flipped name makes its messages undecodable."""
+
 
 def explain(error: BaseException, folder: Path) -> MachineError:
     """What an error of SQLite or of the system means for the journal of the run in `folder`."""
@@ -35,7 +38,7 @@ def explain(error: BaseException, folder: Path) -> MachineError:
             return MachineError(f"journal of run `{folder.name}`: {text}, then `weft resume {folder.name}` ({folder}: {error})")
     if isinstance(error, OSError):
         return MachineError(f"journal of run `{folder.name}`: {error.strerror or error} ({error.filename or folder})")
-    if isinstance(error, sqlite3.Error | MemoryError) and name.startswith(_NOT_A_JOURNAL):
+    if isinstance(error, SQLITE_ERRORS) and name.startswith(_NOT_A_JOURNAL):
         return damaged(folder, f"SQLite cannot read it ({error})")
     return MachineError(f"journal of run `{folder.name}`: {error} ({folder})")
 

@@ -1,6 +1,6 @@
 """A journal and an output store without a disk: `durability: none`, tests and simulations.
 
-They pass the contract suite of the real ones (tests/journal/contract). All that is appended counts as durable at once.
+They pass the contract suites of the real ones (tests/journal/test_*_contract.py). What is appended counts as durable at once.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -14,7 +14,7 @@ from zlib import crc32
 
 from weft.core.facts import Fact
 from weft.journal import codec, witness
-from weft.journal.faults import damaged, explain, lost
+from weft.journal.faults import SQLITE_ERRORS, damaged, explain, lost
 from weft.model.errors import MachineError
 
 NAME: Final = "journal.db"
@@ -30,6 +30,9 @@ _ROWS_MAX = 64
 
 _QUICK_CHECK_BYTES_MAX = 64 << 20
 """A larger file is opened without `quick_check` (it reads all of it): each fact is checked when it is read anyway."""
+
+_HEADER_BYTES = 100
+"""Every SQLite file has at least these."""
 
 _WAIT_S = 5.0
 """How long SQLite waits for a lock: another weft holds one for milliseconds, only a stranger's tool for longer."""
@@ -51,11 +54,8 @@ class Reader:
         self._damage: MachineError | None = None
         self._connection = _connect(folder)
         try:
-            for last, sums in self._query(_BEFORE, start):
-                self.number, self.sum = last, codec.unpack_sums(sums)[-1]
-        except (ValueError, IndexError, TypeError) as error:
-            self.close()
-            raise damaged(folder, f"the checksums up to fact {last} cannot be read") from error
+            for self.number, sums in self._query(_BEFORE, start):
+                self.sum = self._last_sum(sums)
         except BaseException:
             self.close()
             raise
@@ -83,6 +83,12 @@ class Reader:
             raise self._damage
         return facts
 
+    def _last_sum(self, packed: bytes) -> int:
+        try:
+            return codec.unpack_sums(packed)[-1]
+        except (ValueError, IndexError, TypeError) as error:
+            raise damaged(self._folder, f"the checksum of fact {self.number} cannot be read") from error
+
     def _unpack(self, last: int, text: bytes, packed: bytes) -> Iterator[Fact]:
         """The facts of one row. Raises ValueError at the first bad one."""
         lines, sums = text.split(b"\n"), codec.unpack_sums(packed)
@@ -102,7 +108,7 @@ class Reader:
         if (self._folder / NAME).stat().st_size <= _QUICK_CHECK_BYTES_MAX:
             for (found,) in self._query("PRAGMA quick_check(1)"):
                 if found != b"ok":
-                    raise damaged(self._folder, found.decode(errors="replace"))
+                    raise damaged(self._folder, " ".join(found.decode(errors="replace").split()))
 
     def close(self) -> None:
         """Idempotent."""
@@ -111,7 +117,7 @@ class Reader:
     def _query(self, sql: str, *values: object) -> Iterator[Any]:
         try:
             yield from self._connection.execute(sql, values)
-        except (sqlite3.Error, MemoryError) as error:
+        except SQLITE_ERRORS as error:
             raise explain(error, self._folder) from error
 
 
@@ -140,8 +146,8 @@ def _connect(folder: Path) -> sqlite3.Connection:
         size = path.stat().st_size
     except OSError as error:
         raise MachineError(f"run `{folder.name}` has no readable journal at {path}: {error.strerror}") from error
-    if size == 0 and _log_bytes(path) == 0:
-        raise damaged(folder, f"{NAME} is empty: nothing was ever saved in it, or it was cut")
+    if size < _HEADER_BYTES:  # SQLite may take it for a new database, and remove the log beside it
+        raise damaged(folder, f"{NAME} has {size} bytes: nothing was ever saved in it, or it was cut")
     try:
         return _checked(folder, "mode=ro")
     except sqlite3.OperationalError as error:
@@ -152,11 +158,11 @@ def _connect(folder: Path) -> sqlite3.Connection:
             "SQLITE_READONLY_DIRECTORY",
         ) or _log_bytes(path):
             raise explain(error, folder) from error
-    except (sqlite3.Error, MemoryError) as error:
+    except SQLITE_ERRORS as error:
         raise explain(error, folder) from error
     try:
         return _checked(folder, "mode=ro&immutable=1")
-    except (sqlite3.Error, MemoryError) as error:
+    except SQLITE_ERRORS as error:
         raise explain(error, folder) from error
 
 
