@@ -5,6 +5,7 @@ Nothing heavy is imported at the top: `check` needs no journal, and a run of she
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -105,7 +106,12 @@ def start(
         durability=workflow.durability,
         version=__version__,
     )
-    return _drive(State(), folder, journal, store, options, secrets, [created])
+    result = _drive(State(), folder, journal, store, options, secrets, [created])
+    if workflow.durability == "none":
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)  # without a journal nobody could make sense of it
+    return result
 
 
 def resume(folder: Path, options: Options, limits: Limits | None = None) -> Result:
@@ -170,6 +176,7 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
             raise UsageError(f"run `{folder.name}` had not begun when its engine died; nothing ran: start it again")
         if state.ended:
             raise UsageError(f"run `{folder.name}` has ended ({state.ended.status}); `weft show {folder.name}` tells more")
+        _say_if_changed(state.created, options.say)
         secrets = {} if then else secret_values(state.workflow.secrets)
         sweep(state.created.run, [(attempt.pid, attempt.pid_started) for attempt in state.alive.values()])
     except BaseException:
@@ -179,6 +186,15 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
         options = msgspec.structs.replace(options, limits=state.limits)
     store = Store(folder, state.created.durability)
     return _drive(state, folder, journal, store, options, secrets, then, outputs)
+
+
+def _say_if_changed(created: f.RunCreated, say: Callable[[str], None]) -> None:
+    try:
+        changed = bool(created.digest) and sha256(Path(created.source).read_bytes()).hexdigest() != created.digest
+    except OSError:
+        return  # the run has all it needs
+    if changed:
+        say(f"{created.source} has changed since run {created.run} began; the run goes on with what it began with")
 
 
 def _drive(

@@ -11,6 +11,7 @@ import click
 from weft.formats import Loaded
 from weft.model import shape, spec
 from weft.model.errors import Bug, WeftError
+from weft.model.problem import Place
 from weft.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -84,18 +85,17 @@ def load(file: str, settings: Settings) -> tuple[Loaded, bytes]:
 
 def look_at(file: str, settings: Settings) -> tuple[Loaded, bytes]:
     """Read a workflow file and collect its problems."""
+    from weft.formats import Budgets
     from weft.formats import load as load_format
     from weft.host.source import read_source
 
-    data, problems = read_source(Path(file), size_max=settings["size_max"])
+    size_max = settings["size_max"]
+    budgets = Budgets(yaml_bytes_max=size_max, json_bytes_max=size_max) if size_max else Budgets()
+    data, problems = read_source(Path(file), size_max=budgets.json_bytes_max)
     if data is None:
-        return Loaded(workflow=None, problems=tuple(problems), format=""), b""
-    return (
-        load_format(
-            data, file, format=settings["format"] or None, size_max=settings["size_max"], time_scale=settings["time_scale"]
-        ),
-        data,
-    )
+        return Loaded(None, tuple(problems), "", lambda step: Place(file)), b""
+    form = settings["format"] or None
+    return load_format(data, file, format=form, budgets=budgets, time_scale=settings["time_scale"]), data
 
 
 def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:

@@ -14,7 +14,7 @@ VERBS: Final = {
     "plan": ("check", "Show layers, critical path and what can run in parallel; nothing is run."),
     "runs": ("look", "List runs."),
     "show": ("look", "Show a run, or one step of it."),
-    "logs": ("look", "Print what a step wrote."),
+    "logs": ("logs", "Print what a step wrote."),
     "why": ("look", "Say why a step waits, ran, failed or was skipped."),
     "resume": ("run", "Go on with a run that was suspended or whose engine died."),
     "cancel": ("run", "End a run for good."),

@@ -114,13 +114,12 @@ class Engine:
             self._loop.call_soon(self._guarded_turn)
 
     def _guarded_turn(self) -> None:
-        """A turn that cannot be made (a bug of ours, a journal that fails) ends the run instead of being lost in the loop."""
         self._scheduled = False
         if self._left.done():
             return
         try:
             self._turn()
-        except BaseException as error:
+        except BaseException as error:  # a bug of ours or a dead journal: `run` raises it, the loop would only log it
             self._fail(error)
 
     def _turn(self) -> None:

@@ -18,8 +18,8 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The output of a successful attempt: inline JSON when small, else the name of a blob in the content store.
 
     `inline` is the JSON text of the value. `blob` is the SHA-256 (hex) of the raw bytes, which `form` says how to read.
-    `size` is in bytes (of the raw output). Exactly one of `inline` and `blob` is set. `secret`: it contains the value of a secret and
-    is never shown.
+    `size` is in bytes (of the raw output). Exactly one of `inline` and `blob` is set. `secret`: it contains the value of a
+    secret and is never shown.
     """
 
     form: OutputForm = "json"

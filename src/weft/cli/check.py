@@ -1,0 +1,121 @@
+"""`weft check`, `weft plan`, `weft schema`, `weft explain`: looking at files; nothing is run."""
+
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from weft import app
+from weft.cli.common import leave, load, look_at, settings_options, show_problems, take_settings, use_color
+from weft.model.errors import UsageError
+from weft.model.workflow import Workflow
+from weft.settings import Settings
+
+READ = ("format", "size_max", "time_scale", "color")
+
+
+@click.command("check")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@settings_options(*READ, "max_parallel")
+@click.option(
+    "--simulate", metavar="N", type=click.IntRange(0), default=0, help="Also run it N times in simulated time, with faults."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+def check(files: tuple[str, ...], simulate: int, as_json: bool, **options: Any) -> None:
+    """Look for problems in workflow FILEs. Exit code 2 if one has an error; nothing is run.
+
+    `--simulate N` also runs the workflow N times in simulated time, with failing, hanging and lost attempts, crashes and resumes,
+    and checks after each step that no limit is exceeded, nothing runs twice, and the run comes to an end.
+    """
+    settings = take_settings(options)
+    failed, problems = False, []
+    for file in files:
+        loaded, data = look_at(file, settings)
+        failed = failed or loaded.workflow is None
+        problems += loaded.problems
+        if not as_json:
+            show_problems(loaded, data, settings)
+        if loaded.workflow is not None:
+            if simulate:
+                _simulate(loaded.workflow, settings, simulate)
+            if not as_json:
+                click.echo(f"{file}: {_count(len(loaded.workflow.steps), 'step')}, no errors")
+    if as_json:
+        from weft.views.problems import as_json as problems_as_json
+
+        click.echo(msgspec.json.format(msgspec.json.encode(problems_as_json(problems)), indent=2))
+    leave(2 if failed else 0)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _simulate(workflow: Workflow, settings: Settings, runs: int) -> None:
+    """Raises Violation, which is our bug, if the core breaks a rule on this workflow."""
+    from collections import Counter
+
+    from weft.sim.torture import torture
+
+    settings.with_workflow(workflow)
+    limits = app.limits_of(settings["max_parallel"], app.cpu_count())
+    outcomes: Counter[str] = Counter()
+    crashes = 0
+    for seed in range(runs):
+        played = torture(workflow, limits, seed)
+        outcomes[played.outcome] += 1
+        crashes += played.crashes
+    told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    click.echo(
+        f"simulated {_count(runs, 'run')} with faults and {_count(crashes, 'restart')}: {told}; no rule was broken", err=True
+    )
+
+
+@click.command("plan")
+@click.argument("file")
+@settings_options(*READ, "max_parallel", "schedule")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(file: str, as_json: bool, **options: Any) -> None:
+    """Show what FILE would run: layers, critical path, the widest layer, what can run in parallel. Nothing is run."""
+    settings = take_settings(options)
+    loaded, _ = load(file, settings)
+    assert loaded.workflow is not None
+    workflow = msgspec.structs.replace(loaded.workflow, schedule=settings["schedule"], max_parallel=settings["max_parallel"])
+    show_plan(workflow, settings, as_json=as_json)
+
+
+def show_plan(workflow: Workflow, settings: Settings, *, as_json: bool) -> None:
+    from weft.views import plan as view
+
+    limits = app.limits_of(settings["max_parallel"], app.cpu_count())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(view.as_json(workflow, limits)), indent=2))
+    else:
+        click.echo(view.render(workflow, limits, color=use_color(settings["color"], sys.stdout)))
+
+
+@click.command("schema")
+def schema() -> None:
+    """Print the JSON Schema (draft-07) of the workflow format; editors complete and check with it."""
+    from weft.formats.schema import schema as make
+
+    click.echo(msgspec.json.format(msgspec.json.encode(make()), indent=2))
+
+
+@click.command("explain")
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Explain an error CODE such as W203; without one, list them all."""
+    from weft.model.codes import CODES
+    from weft.model.suggest import did_you_mean
+
+    if code is None:
+        for known, entry in CODES.items():
+            click.echo(f"{known}  {entry.title}")
+        return
+    entry = CODES.get(code.upper())
+    if entry is None:
+        near = did_you_mean(code.upper(), CODES)
+        raise UsageError(f"`{code}` is not an error code of weft" + (f"; did you mean `{near}`?" if near else ""))
+    click.echo(f"{code.upper()}: {entry.title}\n\n{entry.explanation}")
