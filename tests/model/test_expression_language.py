@@ -36,7 +36,7 @@ def error_of(text: str) -> ExpressionError:
         ("-0.5", -0.5),
         ("1e3", 1000.0),
         ("2E-1", 0.2),
-        ("12345678901234567890123", 12345678901234567890123),
+        ("-9223372036854775808", -(2**63)),
         ("true", True),
         ("false", False),
         ("null", None),
@@ -168,6 +168,7 @@ def test_values(text: str, value: object) -> None:
         ("1.", "`1.` is not a number", 0, 2, "as in JSON"),
         ("2fast", "`2fast` is not a number", 0, 5, "as in JSON"),
         ("1e999", "`1e999` is not a number", 0, 5, "as in JSON"),
+        ("9223372036854775808", "`9223372036854775808` is not a number", 0, 19, "64 bits"),
         ("9" * 5_000, "is not a number", 0, 5_000, "as in JSON"),
         # words of other languages
         ("inputs.yes and true", "found `and`", 11, 3, "write `&&`"),
@@ -265,7 +266,7 @@ def test_errors(text: str, message: str, offset: int, length: int, hint: str) ->
         ("steps.empty.output[0]", "`steps.empty.output` is null and has no items", 18, 3, "add `?`"),
         ("inputs.list[3]", "`inputs.list` has no item 3, its length is 3", 11, 3, ""),
         ("inputs.list[-4]", "`inputs.list` has no item -4", 11, 4, ""),
-        ("inputs.list[100000000000000000000000]", "has no item 100000000000000000000000", 11, 26, ""),
+        ("inputs.list[9223372036854775807]", "has no item 9223372036854775807", 11, 21, ""),
         ("inputs.list.rows", "`inputs.list` is a list and has no `rows`", 12, 4, "`inputs.list[0]`"),
         ("inputs.list.length", "has no `length`", 12, 6, "write `length(inputs.list)`"),
         ("inputs.day.length", "`inputs.day` is a string and has no `length`", 11, 6, "write `length(inputs.day)`"),
@@ -282,6 +283,18 @@ def test_missing_paths(text: str, message: str, offset: int, length: int, hint: 
     assert (error.offset, error.length) == (offset, length)
     assert hint in error.hint
     assert not hint or error.hint
+
+
+def test_messages_are_short_whatever_the_path() -> None:
+    deep: Any = {}
+    for _ in range(1_000):
+        deep = {"step": deep}
+    with pytest.raises(MissingPath, match="…") as caught:
+        evaluate(parse("a" + ".step" * 1_001), {"a": deep})
+    assert len(caught.value.message) < 120
+    with pytest.raises(MissingPath, match="…") as caught:
+        evaluate(parse("a" * 10_000), {"a": deep})
+    assert len(caught.value.message) < 120
 
 
 def test_messages_are_short_whatever_the_data() -> None:

@@ -21,8 +21,8 @@ __all__ = ["BudgetExceeded", "Expression", "ExpressionError", "MissingPath", "Re
 CACHE_MAX = 4_096
 """Parsed expressions kept: a large workflow repeats few texts, and a step's are parsed at check and again at its start."""
 
-CACHED_CHARS_MAX = 1_024
-"""Longer texts are parsed each time, so that the cache stays below some tens of megabytes whatever the file."""
+CACHED_CHARS_MAX = 256
+"""Longer texts are parsed each time, so that the cache stays below a hundred megabytes whatever the file."""
 
 
 class Reference(msgspec.Struct, frozen=True):

@@ -16,12 +16,17 @@ from weft.model.workflow import Value
 STEPS_MAX = 4_000_000
 """Items that one evaluation looks at or makes: forty times the largest fan-out, and about a second at the very worst."""
 
-CHARS_PER_STEP = 256
-"""Text is worked through at C speed, some hundred times faster than items: so many characters count as one step."""
+CHARS_PER_STEP = 64
+"""Text is worked through at C speed: so many characters count as one step."""
 
 CHARS_MAX = 16 * 1024 * 1024
 """Characters of one text that an expression makes. What is larger belongs into a file."""
 
+KEY_STEPS = 8
+"""What it costs, in steps, to make a list or a mapping fit for a set."""
+
+Map: TypeAlias = Mapping[str, Value]
+List: TypeAlias = Sequence[Value]
 Scope: TypeAlias = Mapping[str, Value]
 Status: TypeAlias = Mapping[str, Callable[[], bool]]
 
@@ -82,36 +87,37 @@ class Frame:
         self.fit(chars)
         self.read(chars)
 
+    def enter(self, value: Map | List, depth: int) -> None:
+        """Pay for going through a mapping or list at this depth. Raises BudgetExceeded."""
+        if depth >= DEPTH_MAX:
+            self.exceed(f"the value is nested deeper than {DEPTH_MAX} levels")
+        self.spend(len(value) + 1)
+
     def weigh(self, value: Value) -> int:
         """About the characters in a value, after paying for all its items. Raises BudgetExceeded if it is large or deep."""
         chars, depth, level = 0, 0, [value]
         while level:
-            if depth > DEPTH_MAX:
-                self.exceed(f"the value is nested deeper than {DEPTH_MAX} levels")
-            depth += 1
             below: list[Value] = []
             for item in level:
                 kind = type(item)
                 if kind is str:
                     chars += len(item)
                 elif kind not in _SCALARS:
-                    self.spend(len(item))
+                    self.enter(item, depth)
                     if isinstance(item, Mapping):
                         chars += sum(map(len, item))
                         below.extend(item.values())
                     else:
                         below.extend(item)
             chars += 4 * len(level)
-            level = below
+            level, depth = below, depth + 1
         return chars
 
     def plain(self, value: Value, depth: int = 0) -> Value:
         """The value with nothing lazy left in it."""
         if type(value) in _SCALARS:
             return value
-        if depth == DEPTH_MAX:
-            self.exceed(f"the value is nested deeper than {DEPTH_MAX} levels")
-        self.spend(len(value))
+        self.enter(value, depth)
         if isinstance(value, Mapping):
             return {key: self.plain(item, depth + 1) for key, item in value.items()}
         return [self.plain(item, depth + 1) for item in value]
@@ -129,6 +135,21 @@ class Frame:
             return value
         return "" if value is None else self.json(value)
 
+    def equal(self, a: Value, b: Value, depth: int = 0) -> bool:
+        """Equality of JSON values: `true` is not 1, 1 is 1.0, names in a mapping have no order."""
+        kind, other = type(a), type(b)
+        if kind in _SCALARS or other in _SCALARS:
+            if kind is str and len(a) > CHARS_PER_STEP:
+                self.read(len(a))
+            return bool(a == b) and (kind is bool) == (other is bool)
+        self.enter(a, depth)
+        named = isinstance(a, Mapping)
+        if len(a) != len(b) or named != isinstance(b, Mapping):
+            return False
+        if named:
+            return all(key in b and self.equal(item, b[key], depth + 1) for key, item in a.items())
+        return all(self.equal(x, y, depth + 1) for x, y in zip(a, b, strict=True))
+
     def key(self, value: Value, depth: int = 0) -> Hashable:
         """A stand-in that is equal and hashes alike exactly for equal JSON values."""
         kind = type(value)
@@ -138,18 +159,11 @@ class Frame:
             if kind is str:
                 self.read(len(value))
             return value  # type: ignore[no-any-return]
-        if depth == DEPTH_MAX:
-            self.exceed(f"the value is nested deeper than {DEPTH_MAX} levels")
-        self.spend(len(value))
+        self.enter(value, depth)
+        self.spend(KEY_STEPS)
         if isinstance(value, Mapping):
             return frozenset((name, self.key(item, depth + 1)) for name, item in value.items())
         return (list, *(self.key(item, depth + 1) for item in value))
-
-    def equal(self, a: Value, b: Value) -> bool:
-        """Equality of JSON values."""
-        if type(a) is type(b) and type(a) in _SCALARS:
-            return bool(a == b)
-        return self.key(a) == self.key(b)
 
     def member(self, needle: Value, haystack: Value) -> bool:
         """Whether a list has this item, a mapping this key, a text this part."""
@@ -161,8 +175,8 @@ class Frame:
             return needle in haystack
         if type_name(haystack) != "list":
             self.fail(f"{described(haystack)} holds nothing; a list, a mapping or a string does")
-        wanted = self.key(needle)
-        return any(self.key(item) == wanted for item in haystack)
+        self.spend(len(haystack))
+        return any(self.equal(needle, item) for item in haystack)
 
 
 def pick(value: Value, key: str | int) -> Value:

@@ -5,13 +5,15 @@
 - The annotation of a parameter is the type that is checked before the call; `Lazy` arguments are evaluated by the function.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable
 from typing import Protocol, TypeAlias
 
 import msgspec
 
-from weft.model.frame import Frame, type_name
-from weft.model.tokens import DEPTH_MAX, shown
+from weft.model.frame import Frame, List, Map, type_name
+from weft.model.tokens import DEPTH_MAX, NUMBER_HINT, read_number, shown
+from weft.model.units import INTEGER_MAX, INTEGER_MIN
 from weft.model.workflow import Value
 
 RANGE_MAX = 100_000
@@ -24,8 +26,6 @@ class Lazy(Protocol):
     def value(self, frame: Frame) -> Value: ...
 
 
-List: TypeAlias = Sequence[Value]
-Map: TypeAlias = Mapping[str, Value]
 Sized: TypeAlias = str | List | Map
 Number: TypeAlias = int | float
 Numeric: TypeAlias = str | int | float
@@ -174,19 +174,16 @@ def sum_(frame: Frame, items: List) -> Value:
     try:
         total: Number = sum(items)
     except OverflowError:
-        total = float("inf")
-    if abs(total) == float("inf"):
-        frame.fail("the sum is too large for a number")
+        total = math.inf
+    if not (INTEGER_MIN <= total <= INTEGER_MAX if isinstance(total, int) else math.isfinite(total)):
+        frame.fail("the sum is too large for a number", NUMBER_HINT)
     return total
 
 
 @_function("sort([3, 1, 2])")
 def sort(frame: Frame, items: List) -> Value:
     """numbers or strings, smallest first (strings by code point)"""
-    ordered = _ordered(frame, items)
-    if items and isinstance(items[0], str):  # two long equal beginnings are read again at each comparison
-        frame.read(sum(map(len, items)) * len(items).bit_length())
-    return sorted(ordered)
+    return sorted(_ordered(frame, items))
 
 
 @_function("unique([1, 2, 1])")
@@ -303,10 +300,9 @@ def to_number(frame: Frame, value: Numeric) -> Value:
     if not isinstance(value, str):
         return value
     frame.read(len(value))
-    try:
-        number = msgspec.json.decode(value.strip(), type=int | float)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        frame.fail(f"`{shown(value)}` is not a number", 'numbers are written as in JSON: "7", "-0.5", "1e9"')
+    number = read_number(value.strip())
+    if number is None:
+        frame.fail(f"`{shown(value)}` is not a number", NUMBER_HINT)
     return number
 
 

@@ -4,6 +4,7 @@
 - A condition is a boolean: nothing is taken for true or false that is not.
 """
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 from weft.model.frame import PLAIN, Frame, described, pick, type_name
 from weft.model.functions import Function
 from weft.model.suggest import did_you_mean
-from weft.model.tokens import MissingPath, shown
+from weft.model.tokens import SHOWN_CHARS_MAX, MissingPath, shown
 from weft.model.workflow import Value
 
 
@@ -32,7 +33,7 @@ class Node(msgspec.Struct, frozen=True):
             frame.offset, frame.length = self.offset, self.length
             hint = "compare it with something, as in `a != null` or `length(a) > 0`"
             frame.fail(f"{user} needs a boolean, not {described(value)}", hint)
-        return bool(value)
+        return value is True
 
 
 class Literal(Node, frozen=True):
@@ -91,7 +92,7 @@ class Path(Node, frozen=True):
             value = frame.scope[self.root]
         else:
             frame.offset, frame.length = self.offset, len(self.root)
-            raise _missing(frame, f"there is no `{self.root}` here", self.root, list(frame.scope))
+            raise _missing(frame, f"there is no `{shown(self.root)}` here", self.root, list(frame.scope))
         walked: list[str | int] = []
         for key, place in zip(self.keys, self.places, strict=True):
             found = key.value(frame) if isinstance(key, Node) else key
@@ -104,22 +105,22 @@ class Path(Node, frozen=True):
                 if self.optional:
                     return None
                 root = self.root if isinstance(self.root, str) else "(…)"
-                raise _lost(frame, path_text(root, walked), value, found) from None
+                raise _lost(frame, _path_text(root, walked), value, found) from None
             walked.append(found)
         if type(value) not in PLAIN:
             frame.lazy = True
         return value
 
 
-def path_text(root: str, keys: Iterable[str | int]) -> str:
-    """A path as it would be written."""
+def _path_text(root: str, keys: Iterable[str | int]) -> str:
+    """A path as it would be written, or the end of it."""
     text = root
     for key in keys:
         if isinstance(key, str) and key.replace("-", "_").isidentifier():
             text += f".{shown(key)}"
         else:
             text += f"[{key}]" if isinstance(key, int) else f'["{shown(key)}"]'
-    return text
+    return text if len(text) <= SHOWN_CHARS_MAX else "…" + text[-SHOWN_CHARS_MAX:]
 
 
 def _missing(frame: Frame, message: str, name: str, known: list[str]) -> MissingPath:
@@ -182,33 +183,30 @@ class Choice(Node, frozen=True):
         return (self.yes if self.test.truth(frame, "`?`") else self.no).value(frame)
 
 
-_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 class Compare(Node, frozen=True):
-    operator: str
+    sign: str
     left: Node
     right: Node
 
     def value(self, frame: Frame) -> Value:
         a, b = self.left.value(frame), self.right.value(frame)
         frame.offset, frame.length = self.offset, self.length
-        if self.operator == "==":
+        if self.sign == "==":
             return frame.equal(a, b)
-        if self.operator == "!=":
+        if self.sign == "!=":
             return not frame.equal(a, b)
-        if self.operator == "in":
+        if self.sign == "in":
             return frame.member(a, b)
         kinds = {type_name(a), type_name(b)}
         if kinds != {"number"} and kinds != {"string"}:
             hint = "write `to_number(…)` around a string that holds one" if kinds == {"number", "string"} else ""
-            frame.fail(f"`{self.operator}` compares two numbers or two strings, not {described(a)} with {described(b)}", hint)
-        return _ORDERS[self.operator](a, b)
+            frame.fail(f"`{self.sign}` compares two numbers or two strings, not {described(a)} with {described(b)}", hint)
+        if kinds == {"string"}:
+            frame.read(min(len(a), len(b)))
+        return _ORDERS[self.sign](a, b)
 
 
 class Call(Node, frozen=True):

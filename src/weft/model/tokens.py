@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from weft.model.units import INTEGER_MAX, INTEGER_MIN
+
 TEXT_CHARS_MAX = 16_384
 """Characters of one expression. It is written by hand; the largest seen in real workflow files is below 1,000."""
 
@@ -39,10 +41,14 @@ class BudgetExceeded(ExpressionError):
     """An expression that is too long, too deep, or asks for too much work."""
 
 
+SHOWN_CHARS_MAX = 80
+"""How much of a text or a path a message repeats: it is one line for a person."""
+
+
 def shown(text: str) -> str:
     """Somebody's text as part of a message: cut when long, and with nothing in it that a terminal would obey."""
-    short = text[:60]
-    return (short if short.isprintable() else ascii(short)[1:-1]) + ("…" if len(text) > 60 else "")
+    short = text[:SHOWN_CHARS_MAX]
+    return (short if short.isprintable() else ascii(short)[1:-1]) + ("…" if len(text) > SHOWN_CHARS_MAX else "")
 
 
 class Token(NamedTuple):
@@ -107,12 +113,22 @@ def _quoted(text: str) -> str:
     return f"`{shown(text)}`" if text != "`" else "a backquote"
 
 
-def _number(word: str, offset: int) -> int | float:
+NUMBER_HINT = "numbers are written as in JSON: `7`, `-0.5`, `1e9`; whole ones have up to 64 bits"
+
+
+def read_number(text: str) -> int | float | None:
+    """The number that a text stands for in JSON, or None if it is none, or too large."""
     try:
-        number: int | float = msgspec.json.decode(word)  # JSON's grammar and range are ours
-    except msgspec.DecodeError:
-        hint = "numbers are written as in JSON: `7`, `-0.5`, `1e9`"
-        raise ExpressionError(f"`{shown(word)}` is not a number", offset, len(word), hint) from None
+        number: int | float = msgspec.json.decode(text, type=int | float)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    return number if isinstance(number, float) or INTEGER_MIN <= number <= INTEGER_MAX else None
+
+
+def _number(word: str, offset: int) -> int | float:
+    number = read_number(word)
+    if number is None:
+        raise ExpressionError(f"`{shown(word)}` is not a number", offset, len(word), NUMBER_HINT)
     return number
 
 

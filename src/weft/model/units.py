@@ -9,7 +9,10 @@ import re
 DURATION_MAX_S = 36_500 * 86_400.0
 """A hundred years. More is a slip of the pen, and the timers of operating systems overflow not far beyond."""
 
-SIZE_MAX_BYTES = 2**63 - 1
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
+"""Whole numbers that every part of weft, and every program it speaks to, can carry."""
+
+SIZE_MAX_BYTES = INTEGER_MAX
 """The largest size that the operating system's calls can take."""
 
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
