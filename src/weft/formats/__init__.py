@@ -4,6 +4,7 @@
 - Formats do not know each other. A new one is a module with `recognises`, `load` and `step_path`, and a line in FORMATS.
 """
 
+import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,16 @@ def load(data: bytes, name: str, *, format: str | None = None, budgets: Budgets 
     `format`: one of FORMATS, when the content shall not decide. `time_scale` multiplies the times of a recorded trace.
     Raises MachineError if PyYAML lacks its parser.
     """
+    collecting = gc.isenabled()
+    gc.disable()  # all that is built here stays: looking for garbage meanwhile nearly doubles the time of a large file
+    try:
+        return _load(data, name, format, budgets, time_scale)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale: float) -> Loaded:
     document, problems = _read(data, name, budgets)
     if document is None:
         return _loaded(None, problems, "", lambda step: Place(name))
@@ -52,7 +63,7 @@ def load(data: bytes, name: str, *, format: str | None = None, budgets: Budgets 
     from weft.formats.document import Findings, Where
 
     findings = Findings()
-    form = format or _recognise(document.value, findings)
+    form = form or _recognise(document.value, findings)
     workflow = None
     module: Any = None
     if form == "native":

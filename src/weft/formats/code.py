@@ -4,7 +4,7 @@ import re
 
 from weft.formats.document import Findings, Path, Where
 from weft.model.expression import Expression, ExpressionError
-from weft.model.template import find, parse_template
+from weft.model.template import find, has_template, parse_template
 from weft.model.tokens import find_end, shown
 
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -16,6 +16,8 @@ _PYTHON = 'pass it as data: add `with: {{ {name}: "{template}" }}`, and take it 
 
 def refuse_expressions(code: str, path: Path, findings: Findings, *, python: bool) -> bool:
     """Report each `${{ }}` in code, with the rewrite as a hint. Whether there was one."""
+    if not has_template(code):
+        return False
     at = 0
     while (found := find(code[at:])) >= 0:
         start = at + found

@@ -13,8 +13,8 @@ import msgspec
 from weft.formats.code import TARGET, PythonCheck, refuse_expressions
 from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
-from weft.formats.references import References
-from weft.formats.shapes import BAD, Fields, Reader
+from weft.formats.references import References, has_expressions
+from weft.formats.shapes import BAD, Fields, Reader, matcher
 from weft.model.inputs import fits
 from weft.model.output import ErrorKind
 from weft.model.shape import ENV_NAME, Record
@@ -30,6 +30,9 @@ _MEANINGLESS = {
     Sleep: ("shell", "output", "with", "env", "secrets", "cwd"),
 }
 """Keys that say nothing about a step of this kind."""
+
+_DATA = {Shell: ("with", "env"), Argv: ("run", "with", "env"), Python: ("with", "env"), Sleep: ()}
+"""Keys whose texts are evaluated."""
 
 _KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Sleep: "sleep"}
 _ERROR_KINDS: tuple[str, ...] = ErrorKind.__args__  # type: ignore[attr-defined]
@@ -175,8 +178,8 @@ class _Loader:
                 message = f"`{key}` says nothing about a step of the kind `{_KIND_KEYS[type(action)]}`"
                 self.findings.add("W214", message, Where(fields.at(key), "key"), hint="remove it")
         condition, referred = self._condition(fields, id_)
-        for key in ("run", "with", "env"):
-            if key in fields and not (key == "run" and isinstance(action, Shell)):
+        for key in _DATA[type(action)]:
+            if key in fields and has_expressions(fields[key]):
                 referred += self.references.in_value(fields[key], fields.at(key), id_)
         own = fields.get
         default = self.defaults.get
@@ -326,21 +329,22 @@ class _Loader:
     def _check_names(self, fields: Fields, action: Action) -> None:
         """What a step puts into its environment: each name once, none of weft's own, and none that a shell cannot say."""
         taken: dict[str, Path] = {}
+        match = matcher(ENV_NAME)
         for key in ("env", "with", "secrets"):
-            if key == "with" and isinstance(action, Python):
+            if key not in fields or (key == "with" and isinstance(action, Python)):
                 continue
-            for position, name in enumerate(fields.get(key, ())):
+            for position, name in enumerate(fields[key]):
                 where = Where(fields.at(key, position)) if key == "secrets" else Where(fields.at(key, name), "key")
                 if name in taken:
                     seconds = [(Where(taken[name], where.part), "the other one")]
                     message = f"the variable `{name}` is set twice for this step"
                     self.findings.add("W213", message, where, seconds=seconds, hint="rename or remove one of them")
-                elif key == "with" and isinstance(action, Shell) and not re.fullmatch(ENV_NAME, name):
+                elif key == "with" and isinstance(action, Shell) and not match(name):
                     hint = f"letters, digits and `_`: `{re.sub(r'[^A-Za-z0-9_]', '_', name)}`"
                     self.findings.add("W213", f"a script cannot read a variable called `{shown(name)}`", where, hint=hint)
                 taken[name] = where.path
-        self._reserved(fields.get("env", {}), fields.at("env"))
-        self._reserved(fields.get("with", {}), fields.at("with"))
+            if key != "secrets":
+                self._reserved(fields[key], fields.at(key))
 
     def _reserved(self, names: dict[str, Any], path: Path) -> None:
         for name in filter(RESERVED_ENV.__contains__, names):

@@ -33,8 +33,6 @@ class References:
 
     def in_value(self, value: Value, path: Path, owner: str | None, *, steps_allowed: bool = True) -> list[str]:
         """The steps that a data field refers to, in order. `owner` is the step whose field it is; None: the workflow's."""
-        if not has_expressions(value):
-            return []
         found: list[str] = []
         for inner, text in strings(value):
             at = (*path, *inner)

@@ -5,6 +5,7 @@ What comes out can be trusted: what did not fit is left out of it, so that the r
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from weft.formats.document import Findings, Path, Where
@@ -66,6 +67,12 @@ _ACCEPTS: dict[type, tuple[tuple[type, ...], str]] = {
 
 _TABLES = {name: {s: key for key in record.keys for s in (key.name, *key.spellings)} for name, record in spec.RECORDS.items()}
 _YES, _NO = ("true", "yes", "on", "y", "1"), ("false", "no", "off", "n", "0")
+
+
+@cache
+def matcher(pattern: str) -> Callable[[str], object]:
+    """Whether a pattern matches all of a text. (`re` has a cache too, but asking it costs as much as a match.)"""
+    return re.compile(pattern).fullmatch
 
 
 def described(value: Value) -> str:
@@ -143,7 +150,7 @@ class Reader:
                 )
                 return BAD
             value = literal(value)
-        if shape.pattern and not re.fullmatch(shape.pattern, value):
+        if shape.pattern and not matcher(shape.pattern)(value):
             return self.refuse("W206", f"`{shown(value)}` is not {shape.what}", path, _valid_name(value))
         return value
 
@@ -242,9 +249,10 @@ class Reader:
         if shape.filled and not value:
             return self.refuse("W205", f"{named(path)} is empty", path, f"add {shape.what}")
         result = {}
+        match = matcher(shape.key)
         for key, item in value.items():
             at = (*path, key)
-            if not re.fullmatch(shape.key, key):
+            if not match(key):
                 what = "be a variable's name" if shape.key == ENV_NAME else f"name {shape.what}"
                 self.findings.add("W206", f"`{shown(key)}` cannot {what}", Where(at, "key"), hint=_valid_name(key))
             good = self.read(item, shape.item, at)
