@@ -20,7 +20,7 @@ from weft.core.state import State
 from weft.engine.jobs import Jobs
 from weft.engine.values import Values
 from weft.model.errors import MachineError
-from weft.model.evaluate import evaluate
+from weft.model.evaluate import verdict
 from weft.model.expression import ExpressionError, parse
 from weft.model.masking import mask, spellings
 from weft.model.output import ErrorRecord, Output
@@ -199,12 +199,10 @@ class Engine:
     def _evaluate_condition(self, step: str) -> f.ConditionEvaluated:
         text = self.state.steps[self.state.graph.index[step]].condition
         try:
-            verdict = evaluate(parse(text), self.values.scope, self.values.status_functions(step))
-            if not isinstance(verdict, bool):
-                raise ExpressionError(f"`if` must be true or false, `{text}` gives {type(verdict).__name__}")
+            answer = verdict(parse(text), self.values.scope, self.values.status_functions(step))
         except (ExpressionError, MachineError) as error:
             return f.ConditionEvaluated(at=0.0, step=step, verdict=False, error=_input_error(error))
-        return f.ConditionEvaluated(at=0.0, step=step, verdict=verdict)
+        return f.ConditionEvaluated(at=0.0, step=step, verdict=answer)
 
     def _evaluate_outputs(self) -> f.OutputsEvaluated:
         try:
