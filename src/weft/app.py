@@ -218,6 +218,7 @@ def _drive(
     created = [fact for fact in facts if isinstance(fact, f.RunCreated)]
     rest = [fact for fact in facts if not isinstance(fact, f.RunCreated)]
     workflow = created[0].workflow if created else state.workflow
+    workers = min(cpu_count(), options.limits.total or cpu_count())
     try:
         signal = asyncio.run(
             drive(
@@ -225,7 +226,7 @@ def _drive(
                 folder=folder,
                 journal=journal,
                 store=store,
-                runners=lambda: _runners(workflow, folder, options.say),
+                runners=lambda: _runners(workflow, folder, workers, options.say),
                 first=[*created, attached, *rest],
                 outputs=outputs or {},
                 secrets=secrets,
@@ -240,8 +241,11 @@ def _drive(
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
 
 
-def _runners(workflow: Workflow, folder: Path, say: Callable[[str], None]) -> dict[type, Runner]:
-    """One runner for each kind of action that the workflow has; what it does not use is not imported."""
+def _runners(workflow: Workflow, folder: Path, workers: int, say: Callable[[str], None]) -> dict[type, Runner]:
+    """One runner for each kind of action that the workflow has; what it does not use is not imported.
+
+    `workers`: how many Python workers are started at once, before a step asks for them.
+    """
     kinds = {type(step.action) for step in workflow.steps}
     base = {name: value for name, value in os.environ.items() if name not in workflow.secrets}
     runners: dict[type, Runner] = {}
@@ -253,7 +257,9 @@ def _runners(workflow: Workflow, folder: Path, say: Callable[[str], None]) -> di
         from weft.executors.processes import ProcessExecutor
         from weft.runners.python import PythonRunner
 
-        runners[Python] = PythonRunner(ProcessExecutor(base))
+        executor = ProcessExecutor(base, folder, folder.name)
+        executor.prewarm(min(workers, sum(isinstance(step.action, Python) for step in workflow.steps)))
+        runners[Python] = PythonRunner(executor)
     if Sleep in kinds:
         from weft.runners.sleep import SleepRunner
 

@@ -1,6 +1,7 @@
 """`weft check`, `weft plan`, `weft schema`, `weft explain`: looking at files; nothing is run."""
 
 import sys
+from textwrap import indent
 from typing import Any
 
 import click
@@ -118,4 +119,9 @@ def explain(code: str | None) -> None:
     if entry is None:
         near = did_you_mean(code.upper(), CODES)
         raise UsageError(f"`{code}` is not an error code of weft" + (f"; did you mean `{near}`?" if near else ""))
-    click.echo(f"{code.upper()}: {entry.title}\n\n{entry.explanation}")
+    parts = [f"{code.upper()}: {entry.title}", entry.why, entry.fix]
+    if entry.wrong:
+        parts += ["Wrong:\n" + indent(entry.wrong.rstrip(), "    ")]
+    if entry.right:
+        parts += ["Right:\n" + indent(entry.right.rstrip(), "    ")]
+    click.echo("\n\n".join(parts))
