@@ -129,6 +129,7 @@ class ProcessTree:
         self._kill_at: float | None = None
         self._told = False
         self._stopped = False
+        self._over = False
         self._kin: dict[int, int] = {}
         self._leader = pid
         self._poll_s = POLL_S_MIN
@@ -142,6 +143,8 @@ class ProcessTree:
 
     def stop(self, grace_s: float) -> None:
         """Tell the whole tree to end, kill it after `grace_s`. A later call may shorten the grace."""
+        if self._over:
+            return
         self._stopped = self._stopped or self._exit is None
         kill_at = self._loop.time() + grace_s
         if self._kill_at is None or kill_at < self._kill_at:
@@ -190,6 +193,7 @@ class ProcessTree:
             self._timer.cancel()
         if self._is_over():
             assert self._exit is not None
+            self._over = True
             self._census.forget(self._mark, self.pid)
             self._gone(self._exit)
             return

@@ -1,8 +1,9 @@
-"""Slots: the files that an attempt writes its stdout and stderr to, used again as long as nothing was written.
+"""Slots: the log files and the scratch folder that one attempt at a time uses, and the next again if nothing was written.
 
-- Making two files costs as much as starting a small program, and most steps are silent on at least one of them. So an attempt
-  writes to the files of a slot, and only what holds something gets the name of the attempt's log, by rename.
-- That happens when the attempt ends, and after half a second for those that take longer: so a log can be followed.
+- Making two files and a folder costs as much as starting a small program, and most steps are silent on one stream or both. So
+  an attempt writes to a slot, and only what holds something gets the attempt's own name, by rename.
+- Logs are renamed when the attempt ends, and after half a second while it runs, so that they can be followed. A scratch folder
+  is renamed when the attempt did not succeed, and emptied when it did.
 """
 
 import asyncio
@@ -17,83 +18,139 @@ PUBLISH_S = 0.5
 
 
 class Slot:
-    """`stdout` and `stderr` are the paths to open for writing, creating them."""
+    """Paths. `stdout`, `stderr`: to open for writing, creating them. `scratch`: an empty folder. `input`, `script`: for what the
+    process shall read. `output`: what it may write instead of its stdout."""
 
     def __init__(self, stem: str) -> None:
         self.stdout = f"{stem}.out"
         self.stderr = f"{stem}.err"
+        self.scratch = f"{stem}.dir"
+        self.input = f"{stem}.input.json"
+        self.script = f"{stem}.script"
+        self.output = f"{stem}.output"
         self._hidden: list[tuple[str, Path]] = []
 
     def lend(self, job: Job) -> None:
         self._hidden = [(self.stdout, job.stdout), (self.stderr, job.stderr)]
 
-    def publish(self) -> bool:
-        """Give what was written the name of the job's log; returns whether anything has been. Raises OSError."""
-        for entry in list(self._hidden):
-            here, there = entry
-            try:
-                if not os.stat(here).st_size:
-                    continue
-            except FileNotFoundError:  # The process has not begun.
-                continue
-            try:
-                os.rename(here, there)
-            except FileNotFoundError:  # The folder of an id with a slash.
-                there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                os.rename(here, there)
-            self._hidden.remove(entry)
+    @property
+    def wrote(self) -> bool:
+        """Whether something was written and published: then the next process has to create its files."""
         return len(self._hidden) < 2
+
+    def publish(self) -> None:
+        """Give what was written the name of the job's log. Raises OSError."""
+        for entry in list(self._hidden):
+            if _size(entry[0]):
+                _move(*entry)
+                self._hidden.remove(entry)
 
     def is_public(self, path: Path) -> bool:
         return all(there != path for _, there in self._hidden)
 
 
 class Slots:
-    """The slots of one runner, in a `folder` on the file system of the logs. Never more than attempts were alive at once."""
+    """The slots of one runner, in a `folder` on the file system of the logs; as many as attempts were alive at once."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._name = name
         self._count = 0
+        self._trashed = 0
         self._spare: list[Slot] = []
         self._lent: set[Slot] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def take(self, job: Job) -> Slot:
-        """A slot for this job. Raises OSError if the folder cannot be made."""
-        slot = self._spare.pop() if self._spare else self.new()
-        self.lend(slot, job)
+    def take(self) -> Slot:
+        """A slot that nobody has. Raises OSError if it cannot be made."""
+        if self._spare:
+            return self._spare.pop()
+        self._count += 1
+        slot = Slot(str(self._folder / f"{self._name}.{self._count}"))
+        os.makedirs(slot.scratch, 0o700, exist_ok=True)
         return slot
 
-    def new(self) -> Slot:
-        if not self._count:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._count += 1
-        return Slot(str(self._folder / f"{self._name}.{self._count}"))
-
     def lend(self, slot: Slot, job: Job) -> None:
+        """What is written to the slot from now on belongs to this job."""
         slot.lend(job)
         self._lent.add(slot)
         if not self._timer:
             self._timer = asyncio.get_running_loop().call_later(PUBLISH_S, self._publish)
 
-    def give_back(self, slot: Slot, spare: bool = True) -> None:
-        """The job is over and its logs are published. `spare`: whether another may have the slot."""
+    def settle(self, slot: Slot, job: Job, succeeded: bool) -> Path | None:
+        """The job is over: publish its logs, clear the scratch folder. Returns the file of its `output`, if it wrote one.
+
+        Raises OSError.
+        """
         self._lent.discard(slot)
-        if spare:
-            self._spare.append(slot)
+        slot.publish()
+        if _holds_something(slot.scratch):
+            if succeeded:
+                self._trash(slot.scratch)
+            else:
+                _move(slot.scratch, job.scratch)
+        if not os.path.isdir(slot.scratch):
+            os.mkdir(slot.scratch, 0o700)
+        if not os.path.lexists(slot.output):
+            return None
+        if not succeeded:
+            os.unlink(slot.output)
+            return None
+        output = job.stdout.with_name(f"{job.stdout.name}.output")
+        _move(slot.output, output)
+        return output
+
+    def give_back(self, slot: Slot) -> None:
+        """No process uses the slot any more."""
+        self._lent.discard(slot)
+        self._spare.append(slot)
 
     def close(self) -> None:
         if self._timer:
             self._timer.cancel()
         for slot in self._spare:
-            for path in (slot.stdout, slot.stderr):
+            for path in (slot.stdout, slot.stderr, slot.input, slot.script, slot.output):
                 with suppress(OSError):
                     os.unlink(path)
+            with suppress(OSError):
+                os.rmdir(slot.scratch)
         self._spare.clear()
+
+    def _trash(self, path: str) -> None:
+        """Remove a folder without waiting: it may hold a million files."""
+        import shutil
+
+        self._trashed += 1
+        away = f"{path}.{self._trashed}"
+        os.rename(path, away)
+        asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, away, True)
 
     def _publish(self) -> None:
         for slot in self._lent:
             with suppress(OSError):  # Told when the attempt ends, if it lasts.
                 slot.publish()
         self._timer = asyncio.get_running_loop().call_later(PUBLISH_S, self._publish) if self._lent else None
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:  # The process has not begun.
+        return 0
+
+
+def _holds_something(folder: str) -> bool:
+    try:
+        return bool(os.listdir(folder))
+    except FileNotFoundError:  # The step removed it.
+        return False
+    except OSError:  # The step made it unreadable, or something else of it.
+        return True
+
+
+def _move(here: str, there: Path) -> None:
+    try:
+        os.rename(here, there)
+    except FileNotFoundError:  # The folder of an id with a slash.
+        there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.rename(here, there)

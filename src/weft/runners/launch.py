@@ -5,6 +5,7 @@
   refused in an argument list, before anything starts.
 """
 
+import errno
 import os
 import re
 from collections.abc import Mapping
@@ -137,20 +138,16 @@ def _missing_hint(name: str, folders: list[str], cwd: str) -> str:
     return (f"did you mean `{guess}`? " if guess else "") + f"PATH is {os.pathsep.join(folders)}"
 
 
-def start_failure(error: OSError | ValueError, job: Job, program: str) -> ErrorRecord:
+def start_failure(error: OSError, job: Job) -> ErrorRecord:
     """Why the operating system did not start the process."""
-    import errno
-
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.E2BIG:
+    if error.errno == errno.E2BIG:
         return ErrorRecord(
             kind="input", message="the arguments and the environment together are too large", hint="pass data in `with`"
         )
-    if number == errno.ENOEXEC:
+    if error.errno == errno.ENOEXEC:
         return ErrorRecord(
-            kind="error", message=f"`{program}` is not a program", hint="a script needs a first line like `#!/bin/sh`"
+            kind="error", message=f"`{error.filename}` is not a program", hint="a script needs a first line like `#!/bin/sh`"
         )
     if not os.path.isdir(job.cwd):
         return ErrorRecord(kind="error", message=f"the step's folder `{job.cwd}` does not exist", hint="see the step's `cwd`")
-    reason = os.strerror(number) if number else str(error)
-    return ErrorRecord(kind="error", message=f"`{program}` could not be started: {reason}")
+    return ErrorRecord(kind="error", message=f"it could not be started: {error.strerror} ({error.filename})")

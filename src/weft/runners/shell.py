@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -22,10 +23,7 @@ from weft.host.slots import Slot, Slots
 from weft.model.output import ErrorRecord
 from weft.ports import Ended, Job, JobKey, Payload, Report, Spawned
 from weft.runners.launch import BASH, SH, Refused, arguments, environment, find_program, start_failure
-from weft.runners.scratch import ScratchFolders
 
-INPUT_SUFFIX, SCRIPT_SUFFIX, OUTPUT_SUFFIX = ".input.json", ".script", ".output"
-"""Files beside the scratch folder (which belongs to the step alone) and, for the output, beside the log of stdout."""
 PROGRAMS_MAX = 1000
 """Programs whose place is remembered: more than a workflow names, less than a MiB."""
 
@@ -43,7 +41,6 @@ class ShellRunner:
         self._say = say or (lambda text: None)
         self._children = Children()
         self._slots = Slots(folder, "shell")
-        self._scratch = ScratchFolders()
         self._alive: dict[JobKey, ProcessTree] = {}
         self._put_off: deque[tuple[Job, Report]] = deque()
         self._alive_max = children_max()
@@ -76,49 +73,50 @@ class ShellRunner:
         if self._alive:
             self._emptied = asyncio.Event()
             await self._emptied.wait()
-        self._scratch.close()
         self._slots.close()
         self._children.close()
 
     def _begin(self, job: Job, report: Report) -> None:
-        program = ""
+        slot = None
         try:
-            scratch = str(job.scratch)
-            self._scratch.take(scratch)
-            stdin = self._input_file(job, scratch)
-            env = environment(
-                job, self._base_env, {"WEFT_DIR": scratch, "WEFT_INPUT": stdin, "WEFT_OUTPUT": f"{job.stdout}{OUTPUT_SUFFIX}"}
-            )
-            argv, script = arguments(job, f"{scratch}{SCRIPT_SUFFIX}")
-            if script:
-                _write(f"{scratch}{SCRIPT_SUFFIX}", script.encode())
-            program = argv[0]
-            file, argv = self._located(argv, env, str(job.cwd))
-            slot = self._slots.take(job)
-            streams = Streams(stdin, slot.stdout, slot.stderr)
-            mark = new_mark(job.run)
-            pid, started = self._spawn(file, argv, env, streams, mark, str(job.cwd))
+            slot = self._slots.take()
+            pid, started, mark = self._launch(job, slot)
         except Refused as refused:
-            _later(report, Ended(key=job.key, outcome="failed", error=refused.record))
-        except OSError as error:
-            if error.errno in SHORTAGES and self._alive:
+            error = refused.record
+        except OSError as failed:
+            if failed.errno in SHORTAGES and self._alive:
                 self._put_off.append((job, report))
+                error = None
             else:
-                _later(report, Ended(key=job.key, outcome="failed", error=start_failure(error, job, program)))
-        except ValueError as error:  # text that UTF-8 cannot carry
-            record = ErrorRecord(kind="input", message=f"the inputs cannot be passed on: {error}")
-            _later(report, Ended(key=job.key, outcome="failed", error=record))
+                error = start_failure(failed, job)
+        except ValueError as failed:  # text that UTF-8 cannot carry
+            error = ErrorRecord(kind="input", message=f"the inputs cannot be passed on: {failed}")
         else:
-            tree = ProcessTree(pid, started, mark, self._children, partial(self._gone, job, report, slot, bool(script)))
-            self._alive[job.key] = tree
+            self._slots.lend(slot, job)
+            self._alive[job.key] = ProcessTree(pid, started, mark, self._children, partial(self._gone, job, report, slot))
             _later(report, Spawned(key=job.key, pid=pid, started=started))
+            return
+        if slot:
+            self._slots.give_back(slot)
+        if error:
+            _later(report, Ended(key=job.key, outcome="failed", error=error))
 
-    def _spawn(
-        self, program: str, argv: list[str], env: dict[str, str], streams: Streams, mark: int, cwd: str
-    ) -> tuple[int, int]:
-        other_folder = None if cwd == os.getcwd() else cwd
+    def _launch(self, job: Job, slot: Slot) -> tuple[int, int, int]:
+        """Spawn the process: its pid, its start in ticks, its mark. Raises Refused, OSError, ValueError."""
+        stdin = slot.input if job.inputs else self._no_input
+        if job.inputs:
+            _write(stdin, msgspec.json.encode(job.inputs))
+        elif not os.path.exists(stdin):
+            _write(stdin, b"{}")
+        env = environment(job, self._base_env, {"WEFT_DIR": slot.scratch, "WEFT_INPUT": stdin, "WEFT_OUTPUT": slot.output})
+        argv, script = arguments(job, slot.script)
+        if script:
+            _write(slot.script, script.encode())
+        program, argv = self._located(argv, env, str(job.cwd))
+        mark = new_mark(job.run)
+        cwd = None if str(job.cwd) == os.getcwd() else str(job.cwd)
         try:
-            return spawn(program, argv, env, streams, mark, other_folder)
+            return *spawn(program, argv, env, Streams(stdin, slot.stdout, slot.stderr), mark, cwd), mark
         except FileNotFoundError:
             self._programs.clear()  # It was there a moment ago.
             raise
@@ -142,24 +140,18 @@ class ShellRunner:
             self._programs[key] = found
         return found, argv
 
-    def _input_file(self, job: Job, scratch: str) -> str:
-        """The inputs as JSON, beside the scratch folder; one file for all that have none."""
-        if job.inputs:
-            _write(path := f"{scratch}{INPUT_SUFFIX}", msgspec.json.encode(job.inputs))
-            return path
-        if not os.path.exists(self._no_input):
-            _write(self._no_input, b"{}")
-        return self._no_input
-
-    def _gone(self, job: Job, report: Report, slot: Slot, script: bool, end: Exit) -> None:
+    def _gone(self, job: Job, report: Report, slot: Slot, end: Exit) -> None:
         del self._alive[job.key]
-        ended = _ended(job, slot, end)
+        succeeded = end.code == 0 and not end.stopped
+        try:
+            output = self._slots.settle(slot, job, succeeded)
+        except OSError as failed:
+            error = ErrorRecord(kind="error", message=f"its output could not be kept: {failed}")
+            ended = Ended(key=job.key, outcome="failed", error=error)
+        else:
+            ended = _success(job, slot, end, output) if succeeded else _failure(job, end)
         self._slots.give_back(slot)
-        if ended.outcome == "ok":
-            self._scratch.give_back(str(job.scratch))
-            for suffix in (INPUT_SUFFIX,) * bool(job.inputs) + (SCRIPT_SUFFIX,) * script:
-                os.unlink(f"{job.scratch}{suffix}")
-        while self._put_off and len(self._alive) < self._alive_max:
+        for _ in range(len(self._put_off)):
             waiting = len(self._put_off)
             self._begin(*self._put_off.popleft())
             if len(self._put_off) == waiting:
@@ -169,21 +161,16 @@ class ShellRunner:
         report(ended)
 
 
-def _ended(job: Job, slot: Slot, end: Exit) -> Ended:
-    slot.publish()
-    if end.stopped:
-        error = ErrorRecord(kind="cancelled", message="it was stopped", tail=tail(job.stderr, job.stdout))
-        return Ended(key=job.key, outcome="cancelled", error=error, cpu_s=end.cpu_s, rss_bytes=end.rss_bytes)
-    if end.code:
-        error = failure(end.code, tail(job.stderr, job.stdout))
-        return Ended(key=job.key, outcome="failed", error=error, cpu_s=end.cpu_s, rss_bytes=end.rss_bytes)
-    written = f"{job.stdout}{OUTPUT_SUFFIX}"
-    payload: Payload = b""
-    if os.path.exists(written):
-        payload = Path(written)
-    elif slot.is_public(job.stdout):
-        payload = job.stdout
+def _success(job: Job, slot: Slot, end: Exit, output: Path | None) -> Ended:
+    payload: Payload = output or (job.stdout if slot.is_public(job.stdout) else b"")
     return Ended(key=job.key, outcome="ok", payload=payload, form=job.form, cpu_s=end.cpu_s, rss_bytes=end.rss_bytes)
+
+
+def _failure(job: Job, end: Exit) -> Ended:
+    last = tail(job.stderr, job.stdout)
+    error = ErrorRecord(kind="cancelled", message="it was stopped", tail=last) if end.stopped else failure(end.code, last)
+    outcome: Literal["cancelled", "failed"] = "cancelled" if end.stopped else "failed"
+    return Ended(key=job.key, outcome=outcome, error=error, cpu_s=end.cpu_s, rss_bytes=end.rss_bytes)
 
 
 def _write(path: str, data: bytes) -> None:

@@ -1,0 +1,41 @@
+"""`python`: source text that defines `run`, or `module:function`. What to call is data; an executor makes the call."""
+
+import asyncio
+
+import msgspec
+
+from weft.model.output import ErrorRecord
+from weft.model.workflow import Python, Value
+from weft.ports import Ended, Executor, Job, JobKey, Report
+
+
+class Request(msgspec.Struct, omit_defaults=True):
+    """What weft.executors.worker understands: exactly one of `code` and `target`, and the arguments."""
+
+    inputs: dict[str, Value]
+    code: str = ""
+    target: str = ""
+
+
+class PythonRunner:
+    """Runs Python actions on an executor, which it owns."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def start(self, job: Job, report: Report) -> None:
+        assert isinstance(job.action, Python)
+        try:
+            request = msgspec.json.encode(Request(job.inputs, job.action.code, job.action.target))
+        except ValueError as error:  # text that UTF-8 cannot carry
+            record = ErrorRecord(kind="input", message=f"the inputs cannot be passed on: {error}")
+            ended = Ended(key=job.key, outcome="failed", error=record)
+            asyncio.get_running_loop().call_soon(report, ended)
+        else:
+            self._executor.start(job, request, report)
+
+    def stop(self, key: JobKey, grace_s: float) -> None:
+        self._executor.stop(key, grace_s)
+
+    async def close(self) -> None:
+        await self._executor.close()
