@@ -48,23 +48,27 @@ def _settle(state: State, i: int) -> None:
     layer_open[state.graph.layer[i]] -= 1
     while state.front < len(layer_open) and not layer_open[state.front]:
         state.front += 1
-        for j in state.parked.pop(state.front, ()):
-            state.unblocked_seq[j] = state.seq
-            state.agenda.append(j)
+        state.front_seq = state.seq
+        state.agenda.extend(state.parked.pop(state.front, ()))
 
 
 def _release(state: State, i: int, number: int) -> None:
     attempt = state.alive.pop(i, None)
     if attempt is None or attempt.number != number:
         raise Bug(f"attempt {number} of step `{state.graph.ids[i]}` is not alive (fact {state.seq})")
-    for pool, _ in state.demands.of(i):
-        state.holders[pool].discard(i)
+    for pool, weight in state.demands.of(i):
+        holders = state.holders[pool]
+        holders[weight].discard(i)
+        if not holders[weight]:
+            del holders[weight]
+        state.stirred.add(pool)
     state.ended_seq[i] = state.seq
 
 
 def _run_created(state: State, fact: f.RunCreated) -> None:
     state.created = fact
     state.load(fact.workflow)
+    state.unblocked_seq = [state.seq] * len(state.steps)  # nothing starts for a run that is not on disk
     state.agenda.extend([i for i, needs in enumerate(state.unsettled) if not needs])
     state.outputs_due = not state.open
 
@@ -123,14 +127,18 @@ def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
 
 
 def _steps_ready(state: State, fact: f.StepsReady) -> None:
-    demands = state.demands
     for id_ in fact.steps:
         i = state.graph.index[id_]
         _move(state, i, Event.READY)
         state.pending.pop(i, None)
         state.backoff_until.pop(i, None)
-        state.ready[demands.kind[i]].add(i)
-        heappush(state.queues[demands.kind[i]], demands.rank[i])
+        k, rank = state.demands.kind[i], state.demands.rank[i]
+        state.ready[k].add(i)
+        heappush(state.queues[k], rank)
+        state.stirred.add(state.lacking[k])
+        if rank < state.posted[k]:
+            state.posted[k] = rank
+            heappush(state.heads[state.lacking[k]], (rank, k))
 
 
 def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
@@ -138,8 +146,8 @@ def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
     _move(state, i, Event.STARTED)
     state.attempts[i] = fact.attempt
     state.alive[i] = Attempt(fact.attempt, fact.at)
-    for pool, _ in state.demands.of(i):
-        state.holders[pool].add(i)
+    for pool, weight in state.demands.of(i):
+        state.holders[pool].setdefault(weight, set()).add(i)
     step = state.steps[i]
     if step.retry.max_elapsed_s is not None:
         state.first_started.setdefault(i, fact.at)
@@ -172,7 +180,7 @@ def _step_failed(state: State, fact: f.StepFailed) -> None:
         state.failed_soft += 1
         return
     state.failed_hard += 1
-    state.halt_due = on_error != "isolate"
+    state.halt_due |= on_error != "isolate"
     if on_error == "stop" and state.stopped_by is None:
         state.stopped_by = i
     elif on_error == "stop_layer":

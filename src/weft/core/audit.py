@@ -62,7 +62,10 @@ def _audit_counts(state: State) -> Iterator[str]:
 
 def _audit_slots(state: State) -> Iterator[str]:
     for pool, name in enumerate(state.demands.pools):
-        wanted = {i for i in state.alive if any(pool == p for p, _ in state.demands.of(i))}
+        wanted: dict[int, set[int]] = {}
+        for i in state.alive:
+            for weight in [weight for p, weight in state.demands.of(i) if p == pool]:
+                wanted.setdefault(weight, set()).add(i)
         if state.holders[pool] != wanted:
             yield f"pool `{name}` is held by {state.holders[pool]}, alive are {wanted}"
         if state.free(pool) < 0:

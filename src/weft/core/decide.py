@@ -32,6 +32,7 @@ def receive(state: State, observed: Iterable[Observed], now: float) -> Turn:
     _fire_timers(turn)
     while state.agenda or state.halt_due:
         _settle_agenda(turn)
+        _fire_timers(turn)  # a backoff may last no time at all
     dispatch(turn)
     _finish(turn)
     turn.wake_at = _next_timer(state)
@@ -62,8 +63,8 @@ def _fire_timers(turn: Turn) -> None:
             stop(turn, i, "timeout")
         elif not state.halted:
             ready.append(state.graph.ids[i])
-    if ready:
-        turn.emit(f.StepsReady(at=turn.now, steps=ready))
+    if ready:  # each once: a timeout that did not come may have left an entry for the same instant
+        turn.emit(f.StepsReady(at=turn.now, steps=list(dict.fromkeys(ready))))
 
 
 def _stands(state: State, timer: tuple[float, int, int]) -> bool:

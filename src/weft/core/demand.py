@@ -4,7 +4,6 @@
 the kind of steps that ask for exactly the same, so a turn looks at kinds and not at every ready step.
 """
 
-from collections.abc import Collection
 from typing import Final, TypeAlias
 
 from weft.core.facts import Limits
@@ -27,13 +26,12 @@ class Demands:
         self.pools = ["max_parallel", "max_parallel (computing)", "max_parallel (waiting)", *workflow.resources]
         self._slots = [pool.slots for pool in workflow.resources.values()]
         self._sequential = workflow.schedule == "sequential"
-        self._weights = [step.resources for step in workflow.steps]
         number = {name: p for p, name in enumerate(self.pools)}
         kinds: dict[Demand, int] = {}
         self.kind: list[int] = []
         for step in workflow.steps:
             share = WAITING if isinstance(step.action, WAITING_ACTIONS) else COMPUTING
-            named = tuple((number[name], weight) for name, weight in step.resources.items())
+            named = sorted([(number[name], weight) for name, weight in step.resources.items()])
             self.kind.append(kinds.setdefault(((TOTAL, 1), (share, 1), *named), len(kinds)))
         self.kinds = list(kinds)
         self.by_rank = self._order(workflow, graph)
@@ -45,9 +43,7 @@ class Demands:
         """Higher priority, then the longest remaining path (weighed by `expect`, else 1), then file order."""
         order = list(range(len(graph)))
         if not self._sequential:
-            remaining = graph.remaining(
-                [1.0 if step.expect_s is None else step.expect_s for step in workflow.steps],
-            )
+            remaining = graph.remaining([1.0 if step.expect_s is None else step.expect_s for step in workflow.steps])
             order.sort(key=lambda i: (-workflow.steps[i].priority, -remaining[i]))
         return order
 
@@ -62,10 +58,3 @@ class Demands:
         if self._sequential:
             return 1
         return (limits.total, limits.computing, limits.waiting)[pool]
-
-    def occupied(self, pool: int, holders: Collection[int]) -> int:
-        """Units that these steps hold of a pool."""
-        if pool <= WAITING:
-            return len(holders)
-        name = self.pools[pool]
-        return sum([self._weights[i][name] for i in holders])

@@ -19,8 +19,7 @@ def halt(turn: Turn) -> None:
     else:
         for layer, by in state.stopped_layers.items():
             if state.layer_open[layer]:
-                members = [i for i, its in enumerate(state.graph.layer) if its == layer]
-                _give_up(turn, members, "stop_layer", state.graph.ids[by])
+                _give_up(turn, state.layers[layer], "stop_layer", state.graph.ids[by])
     if state.suspending and state.suspending.how == "kill":
         for i in list(state.alive):
             stop(turn, i, "suspend")

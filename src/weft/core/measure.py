@@ -1,8 +1,8 @@
 """The numbers of a run, by one fold over its facts: a finished run can be measured again at any time.
 
-Times are seconds on the engine's clock; the time between an engine's death (or a suspension) and the next engine counts for
-nothing. work: sum of the attempts' durations. span: the heaviest path, weighed by them. speedup = work ÷ makespan. Utilisation
-of a pool = busy slot-seconds ÷ (slots × makespan).
+Times are seconds on the run's own clock, which stands still between an engine's death (or a suspension) and the next engine. An
+attempt that an engine took with it has lasted until the last fact before. work: sum of the attempts' durations. span: the
+heaviest path, weighed by them. speedup = work ÷ makespan. Utilisation of a pool = busy slot-seconds ÷ (slots × makespan).
 """
 
 from collections import Counter, defaultdict
@@ -53,7 +53,7 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measure:
-    """The fold. `see` takes facts in order; `numbers` may be asked at any time."""
+    """The fold. `see` takes facts in order; `numbers` may be asked at any time. `makespan_s` is also the run's own clock."""
 
     def __init__(self) -> None:
         self.state = State()
@@ -61,10 +61,11 @@ class Measure:
         self.makespan_s = 0.0
         self.parallel_max = 0
         self.held_s: dict[str, float] = defaultdict(float)
-        self._busy: list[float] = []
         self._at: float | None = None
-        self._ready_at: dict[int, float] = {}
-        self._started_at: dict[int, float] = {}
+        self._busy_s: list[float] = []
+        self._ready_kinds: set[int] = set()
+        self._since: dict[int, float] = {}
+        """For a step that is ready or runs: since when, on the run's own clock."""
 
     def see(self, fact: Fact) -> None:
         self._pass_time(fact)
@@ -74,23 +75,33 @@ class Measure:
             case f.RunCreated():
                 layers = self.state.graph.layer
                 self.steps = [StepNumbers(step=id_, layer=layers[i]) for i, id_ in enumerate(self.state.graph.ids)]
-                self._busy = [0.0] * len(self.state.demands.pools)
+                self._busy_s = [0.0] * len(self.state.demands.pools)
             case f.StepsReady():
-                self._ready_at.update(dict.fromkeys([index[step] for step in fact.steps], fact.at))
+                for id_ in fact.steps:
+                    self._since[index[id_]] = self.makespan_s
+                    self._ready_kinds.add(self.state.demands.kind[index[id_]])
             case f.AttemptStarted():
-                i = index[fact.step]
-                self.steps[i].queue_s += fact.at - self._ready_at.pop(i)
-                self.steps[i].attempts += 1
-                self._started_at[i] = fact.at
+                step = self.steps[index[fact.step]]
+                step.queue_s += self._lap(index[fact.step])
+                step.attempts += 1
                 self.parallel_max = max(self.parallel_max, len(self.state.alive))
-            case f.AttemptEnded():
-                i = index[fact.step]
-                self.steps[i].run_s += fact.at - self._started_at.pop(i)
-                self.steps[i].cpu_s += fact.cpu_s or 0.0
-                self.steps[i].rss_bytes = max(self.steps[i].rss_bytes, fact.rss_bytes or 0)
-            case f.AttemptLost() if fact.reason == "suspend":
-                i = index[fact.step]
-                self.steps[i].run_s += fact.at - self._started_at.pop(i)
+            case f.AttemptEnded() | f.AttemptLost():
+                self._end(index[fact.step], fact)
+
+    def _lap(self, i: int) -> float:
+        """Seconds since what step i did last began; now it begins something else."""
+        since = self._since[i]
+        self._since[i] = self.makespan_s
+        return self.makespan_s - since
+
+    def _end(self, i: int, fact: f.AttemptEnded | f.AttemptLost) -> None:
+        step, ran_s = self.steps[i], self._lap(i)
+        step.run_s += ran_s
+        for pool, weight in self.state.demands.of(i):
+            self._busy_s[pool] += weight * ran_s
+        if isinstance(fact, f.AttemptEnded):
+            step.cpu_s += fact.cpu_s or 0.0
+            step.rss_bytes = max(step.rss_bytes, fact.rss_bytes or 0)
 
     def _pass_time(self, fact: Fact) -> None:
         """Account for the time since the last fact; none passes for the run while no engine lives."""
@@ -100,13 +111,10 @@ class Measure:
         if elapsed_s <= 0:
             return
         self.makespan_s += elapsed_s
-        for pool, holders in enumerate(state.holders):
-            if holders:
-                self._busy[pool] += elapsed_s * state.demands.occupied(pool, holders)
-        for k, ready in enumerate(state.ready):
-            if ready:
-                lacking = (pool for pool, weight in state.demands.kinds[k] if state.free(pool) < weight)
-                self.held_s[self._cause(next(lacking, None))] += elapsed_s * len(ready)
+        self._ready_kinds = {k for k in self._ready_kinds if state.ready[k]}
+        for k in self._ready_kinds:
+            lacking = (pool for pool, weight in state.demands.kinds[k] if state.free(pool) < weight)
+            self.held_s[self._cause(next(lacking, None))] += elapsed_s * len(state.ready[k])
         if state.backoff_until:
             self.held_s["backoff"] += elapsed_s * len(state.backoff_until)
 
@@ -139,5 +147,6 @@ class Measure:
     def _pool(self, pool: int) -> PoolNumbers:
         slots = self.state.workflow.resources[self.state.demands.pools[pool]].slots
         capacity = slots * self.makespan_s
-        utilisation = self._busy[pool] / capacity if capacity else 0.0
-        return PoolNumbers(pool=self.state.demands.pools[pool], slots=slots, busy_s=self._busy[pool], utilisation=utilisation)
+        busy_s = self._busy_s[pool]
+        utilisation = busy_s / capacity if capacity else 0.0
+        return PoolNumbers(pool=self.state.demands.pools[pool], slots=slots, busy_s=busy_s, utilisation=utilisation)

@@ -25,7 +25,7 @@ def backoff_s(retry: Retry, failures: int, chance: float) -> float:
     Backoff And Jitter", AWS Architecture Blog, 2015).
     """
     try:
-        grown = retry.delay_s * retry.factor ** (failures - 1)
+        grown = retry.delay_s and retry.delay_s * retry.factor ** (failures - 1)
     except OverflowError:
         grown = retry.max_delay_s
     cap = min(grown, retry.max_delay_s)

@@ -1,15 +1,15 @@
 """The whole scheduling truth of one run. `apply` alone writes it; everybody else reads.
 
-- No counter of free slots exists: `holders` lists the attempts that are alive, and what is free is computed from it.
-- `agenda`, `parked`, `timers`, `queues`, `halt_due` and `outputs_due` are worklists that apply fills and the deciders empty. They
-  hold candidates, not truth: an entry that no longer applies is dropped by whoever takes it out, so a replay may leave as many
-  as it likes.
+- No counter of free slots exists: `holders` lists the living steps by what they hold, and what is free is computed from it.
+- `agenda`, `parked`, `timers`, `queues`, `posted`, `lacking`, `heads`, `stirred`, `halt_due` and `outputs_due` are worklists that
+  apply fills and the deciders empty. They hold candidates, not truth: an entry that no longer applies is dropped by whoever takes
+  it out, so a replay may leave as many as it likes.
 """
 
 from collections import deque
 
 from weft.core import facts as f
-from weft.core.demand import Demands
+from weft.core.demand import TOTAL, Demands
 from weft.core.facts import Limits
 from weft.core.status import Status
 from weft.model.expression import parse
@@ -37,8 +37,12 @@ class State:
     `seq`, `now`: number and time of the last fact. `unsettled`: needs that have not settled. `attempts`: number of the last
     attempt. `failures`: attempts that count against `retry`. `unblocked_seq`, `ended_seq`: number of the fact that let the step
     start, that ended its last attempt. `pending`: the end of an attempt that awaits its verdict. `open`: steps that have not
-    settled, `layer_open` the same by layer, `front` the first layer that has any. `stop_causes`: why an attempt of the step was
-    stopped. `stopped_layers`: layer → the step whose failure stopped it.
+    settled, `layer_open` the same by layer, `front` the first layer that has any, since fact `front_seq`. `stop_causes`: why an
+    attempt of the step was stopped. `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight
+    → the steps that hold so much of it.
+
+    For the dispatcher: `queues` holds the ranks of ready steps by kind, `posted` the rank of the one that stands for its kind in
+    the `heads` of the pool `lacking`, `stirred` the pools whose heads are to be looked at.
     """
 
     def __init__(self, workflow: Workflow | None = None) -> None:
@@ -83,14 +87,18 @@ class State:
         self.unsettled = [len(needs) for needs in self.graph.needs]
         self.unblocked_seq = [0] * n
         self.open = n
-        self.layer_open = [0] * (max(self.graph.layer, default=-1) + 1)
-        for layer in self.graph.layer:
-            self.layer_open[layer] += 1
-        self.front = 0
+        self.layers = self.graph.layers()
+        self.layer_open = [len(members) for members in self.layers]
+        self.front = self.front_seq = 0
         self.demands = Demands(workflow, self.graph)
-        self.holders: list[set[int]] = [set() for _ in self.demands.pools]
-        self.ready: list[set[int]] = [set() for _ in self.demands.kinds]
-        self.queues: list[list[int]] = [[] for _ in self.demands.kinds]
+        pools, kinds = len(self.demands.pools), len(self.demands.kinds)
+        self.holders: list[dict[int, set[int]]] = [{} for _ in range(pools)]
+        self.ready: list[set[int]] = [set() for _ in range(kinds)]
+        self.queues: list[list[int]] = [[] for _ in range(kinds)]
+        self.posted = [n] * kinds
+        self.lacking = [TOTAL] * kinds
+        self.heads: list[list[tuple[int, int]]] = [[] for _ in range(pools)]
+        self.stirred: set[int] = set()
 
     @property
     def halted(self) -> f.StopCause | None:
@@ -104,7 +112,16 @@ class State:
     def free(self, pool: int) -> float:
         """Units of a pool that no living attempt holds; infinite without a limit."""
         slots = self.demands.slots(pool, self.limits)
-        return float("inf") if slots is None else slots - self.demands.occupied(pool, self.holders[pool])
+        return float("inf") if slots is None else slots - sum([weight * len(of) for weight, of in self.holders[pool].items()])
+
+    def holding(self, pool: int) -> list[int]:
+        """The steps whose attempts hold units of a pool, in file order."""
+        return sorted([i for of in self.holders[pool].values() for i in of])
+
+    def depends_on(self, i: int) -> int:
+        """Number of the last fact without which no attempt of step i may start."""
+        front_seq = self.front_seq if self.workflow.schedule == "layers" else 0
+        return max(self.unblocked_seq[i], self.ended_seq.get(i, 0), front_seq)
 
     def counts_as_failed(self, i: int) -> bool:
         """Whether dependents of the settled step `i` see a failure (`on_error: continue` turns it into a success)."""

@@ -57,10 +57,10 @@ def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
         verdicts.skip(step.id, "needs_skipped", step.needs[0])
     elif verdict is None and step.condition:
         turn.order(EvaluateCondition(step=step.id))
-    elif verdict is None or (verdict.verdict and not verdict.error):
-        verdicts.ready.append(step.id)
-    elif verdict.error:
+    elif verdict and verdict.error:
         turn.emit(f.StepFailed(at=turn.now, step=step.id, error=verdict.error))
+    elif verdict is None or verdict.verdict:
+        verdicts.ready.append(step.id)
     elif failed is not None:
         verdicts.skip(step.id, "need_failed", _origin(turn, failed))
     else:
@@ -79,9 +79,9 @@ def any_succeeded(state: State, i: int) -> bool:
 
 
 def _origin(turn: Turn, need: int) -> str:
-    """The step that started it all: skips caused by a skip name the first failure, not the last link of the chain."""
+    """The step that started it all: a chain of skips names the first failure, not its own last link."""
     skip = turn.state.skips.get(need)
-    return skip.because if skip and skip.because else turn.state.graph.ids[need]
+    return skip.because if skip and skip.reason == "need_failed" else turn.state.graph.ids[need]
 
 
 def _judge_end(turn: Turn, i: int, end: f.AttemptEnded) -> None:

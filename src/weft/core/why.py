@@ -51,22 +51,17 @@ def _why_waiting(state: State, i: int) -> Why:
     if state.suspended or state.halted:
         return _why("the run is suspended: `weft resume` goes on")
     if state.workflow.schedule == "layers" and state.graph.layer[i] > state.front:
-        open_ = tuple(
-            ids[j] for j, layer in enumerate(state.graph.layer) if layer < state.graph.layer[i] and not _settled(state, j)
-        )
-        return _why(f"`schedule: layers` lets layer {state.graph.layer[i]} start after {_names(open_)}", open_)
+        layer = state.graph.layer[i]
+        open_ = tuple(ids[j] for members in state.layers[state.front : layer] for j in members if not state.status[j].settled)
+        return _why(f"`schedule: layers` lets layer {layer} start after {_names(open_)}", open_)
     return _why("its `if` is being evaluated")
-
-
-def _settled(state: State, i: int) -> bool:
-    return state.status[i].settled
 
 
 def _why_held(state: State, i: int) -> Why:
     for pool, weight in state.demands.of(i):
         free = state.free(pool)
         if free < weight:
-            name, holders = state.demands.pools[pool], tuple(state.graph.ids[j] for j in sorted(state.holders[pool]))
+            name, holders = state.demands.pools[pool], tuple(state.graph.ids[j] for j in state.holding(pool))
             units = f"{weight} of pool `{name}`" if name in state.workflow.resources else f"a place under `{name}`"
             return _why(f"it asks for {units}, {free:g} free; held by {_names(holders)}", holders, name)
     return _why("the run is suspended: `weft resume` goes on" if state.halted else "it starts with this turn")
@@ -128,8 +123,6 @@ def _stopper(state: State, i: int) -> str:
 
 _OUTCOME = {Status.FAILED: "failed", Status.CANCELLED: "was cancelled", Status.SKIPPED: "was skipped"}
 _STOPPED = {
-    "timeout": "it took too long",
-    "suspend": "the run was suspended",
     "cancel": "the run was cancelled",
     "stop": "`{by}` failed and its `on_error: stop` ended the run",
     "stop_layer": "`{by}` failed and its `on_error: stop_layer` ended the layer",

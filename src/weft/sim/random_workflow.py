@@ -11,22 +11,23 @@ CONDITIONS: Final = ("inputs.go", "success() && inputs.go", "always()", "failed(
 """One of each sort: plain, with the default spelled out, and the three ways to override it."""
 
 
-def random_workflow(random: Random, steps_max: int = 12) -> Workflow:
+def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
     """A workflow of 1 to `steps_max` steps; each feature is used by few steps, so that most of the graph still runs."""
     pools = {name: Pool(slots=random.randint(1, 4)) for name in ("red", "blue")}
     ids = [f"s{n}" for n in range(random.randint(1, steps_max))]
+    needs_max = random.choice((1, 2, 3))
     schedules: tuple[Schedule, ...] = ("dataflow", "dataflow", "dataflow", "layers", "sequential")
     return Workflow(
         name="random",
-        steps=tuple(_step(random, ids, n, pools) for n in range(len(ids))),
+        steps=tuple(_step(random, ids, n, pools, needs_max) for n in range(len(ids))),
         outputs={"all": "done"} if random.random() < 0.3 else {},
         resources=pools,
         schedule=random.choice(schedules),
     )
 
 
-def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool]) -> Step:
-    needs = tuple(random.sample(ids[:n], min(n, random.choice((0, 1, 1, 2, 3)))))
+def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_max: int) -> Step:
+    needs = tuple(random.sample(ids[:n], min(n, random.randint(0, needs_max))))
     condition = random.choice(CONDITIONS) if random.random() < 0.15 else ""
     if "{need}" in condition:
         condition = condition.format(need=needs[0]) if needs else ""
@@ -39,17 +40,17 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool]) -> Ste
         condition=condition,
         resources={name: random.randint(1, pool.slots) for name, pool in pools.items() if random.random() < 0.3},
         priority=random.choice((0, 0, 0, 5, -5)),
-        expect_s=random.random() * 10 if random.random() < 0.5 else None,
+        expect_s=float(random.randint(0, 10)) if random.random() < 0.5 else None,
         on_error=random.choice(policies),
         retry=_retry(random) if random.random() < 0.4 else Retry(),
-        timeout_s=random.random() * 10 if random.random() < 0.3 else None,
+        timeout_s=float(random.randint(1, 10)) if random.random() < 0.3 else None,
     )
 
 
 def _retry(random: Random) -> Retry:
     return Retry(
         times=random.randint(1, 3),
-        delay_s=random.random(),
+        delay_s=random.choice((0.0, 1.0, random.random())),
         max_delay_s=random.choice((1.0, 60.0)),
         jitter=random.random() < 0.7,
         when=random.choice(((), (), ("timeout", "exit 3"))),
@@ -72,4 +73,5 @@ def random_faults(random: Random) -> Faults:
         cancel=random.choice((0.0, 0.0, 0.02)),
         suspend=random.choice((0.0, 0.0, 0.03)),
         durable_lag_s=random.choice((0.0, 0.5, 5.0)),
+        whole_seconds=random.random() < 0.5,
     )

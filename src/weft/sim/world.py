@@ -1,12 +1,10 @@
 """The simulator: the production core in virtual time, with a journal that lags, attempts that fail, hang and answer twice, and
 crashes at any fact.
 
-It keeps books of its own (`Outside`): what really runs, what was reported complete, how much of each pool is taken. The core is
-judged by these and by `core.audit`, never by its own word. The same seed gives the same facts.
+The core is judged by `core.audit` and by what is seen from outside, never by its own word. The same seed gives the same facts.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from random import Random
 from typing import Final, Literal, NoReturn
@@ -23,10 +21,13 @@ from weft.core.retry import draw
 from weft.core.state import State
 from weft.model.errors import WeftError
 from weft.model.output import ErrorKind, ErrorRecord, Output
-from weft.model.workflow import WAITING_ACTIONS, Workflow
+from weft.model.workflow import Workflow
+from weft.sim.outside import Outside, doubts
 
 TURNS_MAX: Final = 20_000
 """Per step of the workflow, a run takes a few turns; far more means that it turns in circles."""
+CRASHES_MAX: Final = 20
+"""A resume reads all facts, so a run that is killed again and again takes time in the square of its crashes."""
 
 
 class Violation(WeftError):
@@ -39,49 +40,13 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     fail: float = 0.0
     hang: float = 0.0
     echo: float = 0.0
-    """An attempt reports its end a second time."""
+    """An attempt reports its process too, and its end a second time."""
     crash: float = 0.0
     cancel: float = 0.0
     suspend: float = 0.0
     durable_lag_s: float = 0.0
-
-
-class Outside:
-    """What somebody who watches from outside sees: processes, completions, and slots in use."""
-
-    def __init__(self, workflow: Workflow) -> None:
-        self.workflow = workflow
-        self.steps = {step.id: step for step in workflow.steps}
-        self.running: dict[str, int] = {}
-        self.completed: set[str] = set()
-        self.starts: Counter[str] = Counter()
-
-    def start(self, step: str, attempt: int, limits: Limits) -> Iterator[str]:
-        """Note a start; yields the rules that it breaks."""
-        if step in self.running:
-            yield f"step `{step}` starts attempt {attempt} while attempt {self.running[step]} lives"
-        if step in self.completed:
-            yield f"step `{step}` was reported complete and starts again"
-        self.running[step] = attempt
-        self.starts[step] += 1
-        waiting = sum(isinstance(self.steps[id_].action, WAITING_ACTIONS) for id_ in self.running)
-        bounds = {
-            "attempts": (len(self.running), 1 if self.workflow.schedule == "sequential" else limits.total),
-            "computing attempts": (len(self.running) - waiting, limits.computing),
-            "waiting attempts": (waiting, limits.waiting),
-        }
-        for what, (taken, slots) in bounds.items():
-            if slots is not None and taken > slots:
-                yield f"{taken} {what} run, {slots} may"
-        for name, pool in self.workflow.resources.items():
-            taken = sum(self.steps[id_].resources.get(name, 0) for id_ in self.running)
-            if taken > pool.slots:
-                yield f"{taken} units of pool `{name}` are taken, it has {pool.slots}"
-
-    def end(self, step: str, attempt: int) -> None:
-        """Note the end of an attempt; of what is not running (an echo) nothing is noted."""
-        if self.running.get(step) == attempt:
-            del self.running[step]
+    whole_seconds: bool = False
+    """All takes whole seconds, so that much happens at once and is told in one turn."""
 
 
 class World:
@@ -102,9 +67,10 @@ class World:
         self.facts: list[Fact] = []
         self.now = 0.0
         self.turns = 0
+        self.crashes = 0
         self.left = False
         self._count = 0
-        self._events: list[tuple[float, int, Observed | int | None]] = []
+        self._events: list[tuple[float, int, Observed | int]] = []
         self._commands: list[tuple[int, int, Command]] = []
         self._wake_at: float | None = None
 
@@ -116,15 +82,22 @@ class World:
             self.turns += 1
             if self.turns > TURNS_MAX + 100 * len(self.workflow.steps):
                 self._fail("the run does not come to an end")
-            if self.left or self.random.random() < self.faults.crash:
+            if self.left or (self.crashes < CRASHES_MAX and self.random.random() < self.faults.crash):
                 self._restart()
             else:
                 self._turn(self._next_batch())
+        self._insist(self.outside.over(self.saved))
         return self.facts
 
     # ---- time ----
 
-    def _post(self, delay_s: float, event: Observed | int | None) -> None:
+    def _some_time(self, max_s: float) -> float:
+        return self._rounded(self.random.random() * max_s)
+
+    def _rounded(self, seconds: float) -> float:
+        return float(round(seconds)) if self.faults.whole_seconds else seconds
+
+    def _post(self, delay_s: float, event: Observed | int) -> None:
         self._count += 1
         heappush(self._events, (self.now + delay_s, self._count, event))
 
@@ -141,10 +114,10 @@ class World:
             event = heappop(self._events)[2]
             if isinstance(event, int):
                 self._save(event)
-            elif event is not None:
-                if isinstance(event, f.AttemptEnded):
-                    self.outside.end(event.step, event.attempt)
-                batch.append(event)
+                continue
+            if isinstance(event, f.AttemptEnded):
+                self.outside.end(event.step, event.attempt)
+            batch.append(event)
         if self.random.random() < self.faults.cancel:
             batch.append(f.CancelRequested(at=self.now, by="sim"))
         if self.random.random() < self.faults.suspend:
@@ -157,14 +130,15 @@ class World:
         for command in turn.commands:
             self._count += 1
             heappush(self._commands, (command.after, self._count, command))
-        if self.faults.durable_lag_s:
-            self._post(self.random.random() * self.faults.durable_lag_s, len(self.facts))
+        if turn.facts and self.faults.durable_lag_s:
+            self._post(self._some_time(self.faults.durable_lag_s), len(self.facts))
+            self._save(self.saved.seq)
         else:
             self._save(len(self.facts))
         self._wake_at = turn.wake_at
-        if self.check:
-            for sentence in audit(self.state):
-                self._fail(sentence)
+        if self.check and (turn.facts or turn.commands):
+            self._insist(audit(self.state))
+            self._insist(doubts(self.state, turn.now, turn.wake_at))
 
     # ---- the hands ----
 
@@ -172,21 +146,18 @@ class World:
         """Facts up to `seq` are on disk: completions may be believed, and commands performed."""
         for fact in self.facts[self.saved.seq : seq]:
             apply(self.saved, fact)
-            if isinstance(fact, f.AttemptEnded) and fact.outcome == "ok":
-                self.outside.completed.add(fact.step)
+            self.outside.saved(fact)
         while self._commands and self._commands[0][0] <= self.saved.seq:
             self._perform(heappop(self._commands)[2])
 
     def _perform(self, command: Command) -> None:
         match command:
             case StartAttempt(step=step, attempt=attempt):
-                for sentence in self.outside.start(step, attempt, self.limits):
-                    self._fail(sentence)
-                if self.saved.unsettled[self.saved.graph.index[step]]:
-                    self._fail(f"step `{step}` starts before its needs are settled on disk")
+                self._insist(self.outside.start(step, attempt, self.limits, self.saved))
                 self._begin(step, attempt)
             case StopAttempt(step=step, attempt=attempt):
-                self._post(self.random.random(), self._end(step, attempt, self.random.choice(("ok", "failed", "cancelled"))))
+                self._insist(self.outside.stop(step, attempt, self.saved))
+                self._post(self._some_time(1.0), self._end(step, attempt, self.random.choice(("ok", "failed", "cancelled"))))
             case EvaluateCondition(step=step):
                 chance = draw(self.seed, step, -1)  # the same verdict whenever it is asked for
                 error = ErrorRecord(kind="input", message="no such path") if chance > 0.95 else None
@@ -194,6 +165,7 @@ class World:
             case EvaluateOutputs():
                 self._post(0.0, f.OutputsEvaluated(at=0.0, outputs={}))
             case Leave():
+                self._insist(self.outside.leave())
                 self.left = True
 
     def _begin(self, step: str, attempt: int) -> None:
@@ -201,9 +173,10 @@ class World:
         if chance < self.faults.hang and self.outside.steps[step].timeout_s is not None:
             return  # only its timeout ends it
         outcome: Literal["ok", "failed"] = "failed" if chance < self.faults.hang + self.faults.fail else "ok"
-        duration = self.random.random() * 10 if expected is None else expected
+        duration = self._some_time(10.0) if expected is None else self._rounded(expected)
         self._post(duration, self._end(step, attempt, outcome))
         if self.random.random() < self.faults.echo:
+            self._post(duration / 2, f.AttemptSpawned(at=0.0, step=step, attempt=attempt, pid=1))
             self._post(duration * 2, self._end(step, attempt, "failed"))
 
     def _end(self, step: str, attempt: int, outcome: Literal["ok", "failed", "cancelled"]) -> f.AttemptEnded:
@@ -220,6 +193,7 @@ class World:
 
     def _restart(self) -> None:
         """Lose what was not saved, any fact of it, kill all that runs, and resume from what is left."""
+        self.crashes += not self.left
         del self.facts[max(1, self.random.randint(self.saved.seq, len(self.facts))) :]
         self._events.clear()
         self._commands.clear()
@@ -231,6 +205,12 @@ class World:
             apply(self.state, fact)
         self.now += 1.0
         self._turn([self._attached()])
+
+    def _insist(self, broken: Iterable[str]) -> None:
+        """Nothing may be wrong, if anybody looks."""
+        if self.check:
+            for sentence in broken:
+                self._fail(sentence)
 
     def _fail(self, sentence: str) -> NoReturn:
         story = "\n".join(f"  {n}: {fact}" for n, fact in enumerate(self.facts, 1) if not isinstance(fact, f.RunCreated))

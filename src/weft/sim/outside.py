@@ -1,0 +1,182 @@
+"""What somebody sees who watches a run from outside. By this the core is judged, never by its own word.
+
+`Outside` keeps books of its own: what really runs, what was reported complete, how often each step failed. `doubts` asks the
+core why each step is as it is, and checks the answers.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+
+from weft.core import facts as f
+from weft.core.facts import Fact, Limits
+from weft.core.state import State
+from weft.core.status import Status
+from weft.core.why import Why, why
+from weft.model.expression import parse
+from weft.model.workflow import WAITING_ACTIONS, Step, Workflow
+
+
+def usage(workflow: Workflow, limits: Limits, running: Collection[Step]) -> dict[str, tuple[int, int | None]]:
+    """For each limit, by the name that the core gives it: units taken, and units that there are."""
+    waiting = sum(isinstance(step.action, WAITING_ACTIONS) for step in running)
+    one = 1 if workflow.schedule == "sequential" else None
+    return {
+        "max_parallel": (len(running), one or limits.total),
+        "max_parallel (computing)": (len(running) - waiting, one or limits.computing),
+        "max_parallel (waiting)": (waiting, one or limits.waiting),
+        **{name: (sum(step.resources.get(name, 0) for step in running), pool.slots) for name, pool in workflow.resources.items()},
+    }
+
+
+class Outside:
+    """Processes, completions and slots in use. Its methods yield the rules that the core breaks, a sentence each."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow = workflow
+        self.steps = {step.id: step for step in workflow.steps}
+        self.running: dict[str, int] = {}
+        self.completed: set[str] = set()
+        self.failures: Counter[str] = Counter()
+        self.cancelled = False
+
+    def saved(self, fact: Fact) -> None:
+        """Note what is on disk now, and may be believed."""
+        match fact:
+            case f.AttemptEnded(outcome="ok"):
+                self.completed.add(fact.step)
+            case f.AttemptEnded(outcome="failed"):
+                self.failures[fact.step] += 1
+            case f.CancelRequested():
+                self.cancelled = True
+
+    def start(self, step: str, attempt: int, limits: Limits, saved: State) -> Iterator[str]:
+        """Note a start; `saved` is what the facts on disk say."""
+        if saved.created is None:
+            yield f"step `{step}` starts before the run is on disk"
+            return
+        i = saved.graph.index[step]
+        if step in self.running:
+            yield f"step `{step}` starts attempt {attempt} while attempt {self.running[step]} lives"
+        if step in self.completed:
+            yield f"step `{step}` was reported complete and starts again"
+        if saved.unsettled[i]:
+            yield f"step `{step}` starts before its needs are settled on disk"
+        if self.workflow.schedule == "layers" and saved.graph.layer[i] > saved.front:
+            yield f"step `{step}` starts before the layers above it are settled on disk"
+        if i in saved.alive and saved.alive[i].number < attempt:
+            yield f"step `{step}` starts attempt {attempt} before the end of the last one is on disk"
+        self.running[step] = attempt
+        for pool, (taken, slots) in usage(self.workflow, limits, [self.steps[id_] for id_ in self.running]).items():
+            if slots is not None and taken > slots:
+                yield f"{taken} units of `{pool}` are taken, there are {slots}"
+
+    def stop(self, step: str, attempt: int, saved: State) -> Iterator[str]:
+        """Somebody orders an attempt to be ended."""
+        living = saved.alive.get(saved.graph.index[step])
+        if living and living.number == attempt and living.cause is None:
+            yield f"attempt {attempt} of step `{step}` is stopped before the cause is on disk"
+
+    def end(self, step: str, attempt: int) -> None:
+        """Note the end of an attempt; of what is not running (an echo) nothing is noted."""
+        if self.running.get(step) == attempt:
+            del self.running[step]
+
+    def leave(self) -> Iterator[str]:
+        if self.running:
+            yield f"the engine leaves while {len(self.running)} attempts run"
+
+    def over(self, state: State) -> Iterator[str]:
+        """Judge an ended run: each step's status must follow from what was seen of its needs and of itself."""
+        bad, unwanted = set[str](), set[str]()
+        for i in state.graph.order:
+            step, status = self.workflow.steps[i], state.status[i]
+            named = f"step `{step.id}` is {status.name.lower()}"
+            if (step.id in self.completed) != (status is Status.SUCCEEDED):
+                yield f"{named}, {'' if step.id in self.completed else 'not '}reported complete"
+            fails = not bad.isdisjoint(step.needs)
+            none = bool(step.needs) and unwanted.issuperset(step.needs)
+            if (fails or none) and status is not Status.SKIPPED and not (step.condition and parse(step.condition).uses_status):
+                yield f"{named}, but of its needs {'one failed' if fails else 'all were skipped'}"
+            if status is Status.SKIPPED:
+                reason = state.skips[i].reason
+                if not {"condition": bool(step.condition), "needs_skipped": none, "need_failed": fails}.get(
+                    reason, self._given_up(state, i, reason)
+                ):
+                    yield f"{named} ({reason}) for no reason"
+            if status is Status.CANCELLED and not self._given_up(state, i, state.stop_causes[i]):
+                yield f"{named} ({state.stop_causes[i]}) for no reason"
+            if status is Status.FAILED and not self._used_up(state, i):
+                yield f"{named} after {self.failures[step.id]} failures, it may have {step.retry.times + 1}"
+            if status is Status.SKIPPED and state.skips[i].reason in ("condition", "needs_skipped"):
+                unwanted.add(step.id)
+            elif status is not Status.SUCCEEDED and not (status is Status.FAILED and step.on_error == "continue"):
+                bad.add(step.id)
+
+    def _given_up(self, state: State, i: int, cause: str) -> bool:
+        """Whether there was cause to give up step i: a cancel, or another step that failed and stops the run or the layer."""
+        if cause == "cancel":
+            return self.cancelled
+        return any(
+            state.status[j] is Status.FAILED
+            and step.on_error == cause
+            and (cause == "stop" or state.graph.layer[j] == state.graph.layer[i])
+            for j, step in enumerate(self.workflow.steps)
+        )
+
+    def _used_up(self, state: State, i: int) -> bool:
+        step = self.workflow.steps[i]
+        conditional = step.retry.when or step.retry.max_elapsed_s is not None or step.condition
+        given_up = self.cancelled or self._given_up(state, i, "stop") or self._given_up(state, i, "stop_layer")
+        return bool(conditional or given_up) or self.failures[step.id] == step.retry.times + 1
+
+
+def doubts(state: State, now: float, wake_at: float | None) -> Iterator[str]:
+    """What the core says about each step after a whole turn at `now`, where it is wrong or says nothing."""
+    if state.created is None:
+        return
+    untils = []
+    for i, id_ in enumerate(state.graph.ids):
+        said = why(state, i)
+        if not said.reason or said.step != id_ or not said.status:
+            yield f"nothing is said about step `{id_}`: {said}"
+        if not _holds(state, i, said):
+            yield f"of step `{id_}` it is not true that {said.reason}: {said}"
+        if said.until is not None and not state.status[i].settled:
+            untils.append(said.until)
+            if said.until <= now and not state.halted:
+                yield f"step `{id_}` is still {said.status} at {now}: {said.reason}, until {said.until}"
+    due = min([until for until in untils if until > now], default=None)
+    if wake_at != due and not (state.ended or state.suspended):
+        yield f"the core wants to be called at {wake_at}, the next instant that matters is {due}"
+
+
+def _holds(state: State, i: int, said: Why) -> bool:
+    """Whether the fields of an answer are true of the state, worked out from scratch."""
+    status, steps = state.status[i], [state.graph.index[id_] for id_ in said.steps]
+    open_ = all(not state.status[j].settled for j in steps)
+    match status:
+        case Status.WAITING:
+            asked = bool(state.steps[i].condition) and i not in state.verdicts
+            return bool(open_ and (steps or asked or state.suspending))
+        case Status.READY if said.pool:
+            taken, slots = usage(state.workflow, state.limits, [state.steps[j] for j in state.alive])[said.pool]
+            return open_ and slots is not None and taken + state.steps[i].resources.get(said.pool, 1) > slots
+        case Status.READY:
+            return state.halted is not None
+        case Status.BACKING_OFF:
+            return said.until is not None
+        case Status.RUNNING:
+            return (said.until is None) == (state.steps[i].timeout_s is None)
+        case Status.SKIPPED if state.skips[i].reason == "need_failed":
+            return len(steps) == 1 and state.counts_as_failed(steps[0]) and _below(state, steps[0], i)
+    return all(state.status[j].settled for j in steps)
+
+
+def _below(state: State, above: int, i: int) -> bool:
+    """Whether step i depends on step `above`, at once or by others."""
+    front, seen = [i], {i}
+    for j in front:  # grows while it is walked
+        new = [need for need in state.graph.needs[j] if need not in seen]
+        front += new
+        seen.update(new)
+    return above in seen

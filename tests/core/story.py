@@ -1,0 +1,258 @@
+"""Stories: tell the core what happens, line by line, and read what it decides.
+
+    check(
+        flow(step("a", on_error="stop"), step("b"), step("c", "b")),
+        '''
+        begin   → start a, start b
+        a fails → fail a (error), stop b (stop), skip c (stop a)
+        b ok    → cancel b (stop), failed
+        ''',
+        "a failed, b cancelled, c skipped",
+    )
+
+Left of the arrow stands what happens in one turn, separated by commas; right of it what the core decides, in order: nothing if
+what happened is only noted, `dropped` if not even that. A line without an arrow may lead to anything.
+
+    begin                                  the run is created, an engine attached
+    crash                                  that engine died, another one resumes from the facts
+    +3                                     seconds pass
+    a ok, a fails, a fails exit 22, a fails silently, a raises OSError, a throttled 30, a cancelled, a lost, a spawned 77
+                                           what the last attempt of a did; `a#1 ok`: attempt 1
+    a true, a false, a broken              the verdict of its `if`
+    outputs, outputs broken                those of the run were evaluated
+    cancel, drain, kill                    what a person asks for
+
+Whatever is told, after each turn the audit and the reasons must be clean, the state must be what its facts make of it, and
+commands must match facts. At the end, the story is cut after every single fact and must go on from there to an end.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from weft.core import facts as f
+from weft.core.apply import apply
+from weft.core.audit import audit
+from weft.core.commands import EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.decide import receive
+from weft.core.facts import Fact, Limits, Observed
+from weft.core.state import State
+from weft.core.turn import Turn
+from weft.model.output import ErrorRecord, Output
+from weft.model.workflow import Pool, Retry, Shell, Sleep, Step, Workflow
+from weft.sim.outside import doubts
+
+WORKLISTS = {"agenda", "parked", "timers", "queues", "heads", "posted", "lacking", "stirred", "halt_due", "outputs_due"}
+"""What a state holds beside the truth: candidates, of which a replay may hold more."""
+
+
+def step(id_: str, needs: str = "", *, retry: int | Retry = 0, sleep: bool = False, **settings: Any) -> Step:
+    """A step. `retry` as a number: so many, without jitter; `sleep`: it waits rather than computes."""
+    if isinstance(retry, int):
+        retry = Retry(times=retry, jitter=False)
+    action = Sleep(seconds=1.0) if sleep else Shell(script="true")
+    return Step(id=id_, action=action, needs=tuple(needs.split()), retry=retry, **settings)
+
+
+def flow(*steps: Step, pools: dict[str, int] | None = None, **settings: Any) -> Workflow:
+    resources = {name: Pool(slots=slots) for name, slots in (pools or {}).items()}
+    return Workflow(name="story", steps=steps, resources=resources, **settings)
+
+
+def replay(facts: Sequence[Fact]) -> State:
+    state = State()
+    for fact in facts:
+        apply(state, fact)
+    return state
+
+
+def truth(state: State) -> dict[str, Any]:
+    """All fields of a state but its worklists and what follows from the workflow alone, in a form that can be compared."""
+    fields = {name: value for name, value in vars(state).items() if name not in {*WORKLISTS, "graph", "demands"}}
+    fields["alive"] = {i: [getattr(attempt, slot) for slot in attempt.__slots__] for i, attempt in state.alive.items()}
+    return fields
+
+
+class Story:
+    """A run that is told what happens. `facts` holds all facts so far."""
+
+    def __init__(self, workflow: Workflow, limits: Limits | None = None, seed: int = 0) -> None:
+        self.workflow = workflow
+        self.limits = limits or Limits()
+        self.seed = seed
+        self.state = State()
+        self.facts: list[Fact] = []
+        self.now = 0.0
+
+    def tell(self, line: str) -> Turn:
+        """Make one turn out of what happens."""
+        observed: list[Observed] = []
+        for event in line.split(","):
+            if event.strip().startswith("+"):
+                self.now += float(event)
+            else:
+                observed += self._observed(event.split())
+        return self.turn(observed)
+
+    def turn(self, observed: Sequence[Observed]) -> Turn:
+        turn = receive(self.state, observed, self.now)
+        self.facts += turn.facts
+        assert audit(self.state) == []
+        assert list(doubts(self.state, self.now, turn.wake_at)) == []
+        assert truth(replay(self.facts)) == truth(self.state)
+        assert_commands_match(turn)
+        return turn
+
+    def _observed(self, words: list[str]) -> Iterator[Observed]:
+        match words:
+            case ["begin"]:
+                yield f.RunCreated(at=0.0, run="r", workflow=self.workflow, inputs={}, seed=self.seed)
+                yield f.EngineAttached(at=0.0, pid=1, host="h", limits=self.limits)
+            case ["crash"]:
+                self.state = replay(self.facts)
+                yield f.EngineAttached(at=0.0, pid=2, host="h", limits=self.limits)
+            case ["cancel"]:
+                yield f.CancelRequested(at=0.0, by="somebody")
+            case ["drain" | "kill" as how]:
+                yield f.SuspendRequested(at=0.0, how="kill" if how == "kill" else "drain")
+            case ["outputs", *broken]:
+                yield f.OutputsEvaluated(at=0.0, outputs={}, error=_error("input") if broken else None)
+            case [id_, "true" | "false" | "broken" as verdict]:
+                error = _error("input") if verdict == "broken" else None
+                yield f.ConditionEvaluated(at=0.0, step=id_, verdict=verdict == "true", error=error)
+            case [name, *end]:
+                id_, _, number = name.partition("#")
+                yield _happened(id_, int(number or self.state.attempts[self.state.graph.index[id_]]), end)
+
+    def finish(self) -> None:
+        """Go on to the end of the run: all that is asked for succeeds at once."""
+        if not self.facts:
+            self.tell("begin")
+        for _ in range(100):
+            if self.state.ended:
+                return
+            if self.state.suspended:
+                self.tell("crash")
+                continue
+            ids, todo = self.state.graph.ids, list[str]()
+            todo += [f"{ids[i]} ok" for i in self.state.alive]
+            todo += [f"{id_} true" for id_ in self._asked()]
+            if not todo and self.state.backoff_until:
+                self.now = min(self.state.backoff_until.values())
+                todo = ["+0"]
+            self.tell(", ".join(todo or ["outputs"]))
+        raise AssertionError("the story does not end")
+
+    def _asked(self) -> Iterator[str]:
+        """Steps that wait for the verdict of their `if`."""
+        for i, status in enumerate(self.state.status):
+            step, layered = self.workflow.steps[i], self.workflow.schedule == "layers"
+            front = not layered or self.state.graph.layer[i] <= self.state.front
+            if status == 0 and step.condition and not self.state.unsettled[i] and i not in self.state.verdicts and front:
+                yield step.id
+
+
+def _error(kind: Any, **more: Any) -> ErrorRecord:
+    return ErrorRecord(kind=kind, message="told so", **more)
+
+
+def _happened(id_: str, number: int, end: list[str]) -> Observed:
+    failed = f.AttemptEnded(at=0.0, step=id_, attempt=number, outcome="failed", error=_error("error"))
+    match end:
+        case ["ok"]:
+            return f.AttemptEnded(at=0.0, step=id_, attempt=number, outcome="ok", output=Output())
+        case ["fails"]:
+            return failed
+        case ["fails", "silently"]:
+            return msgspec.structs.replace(failed, error=None)
+        case ["fails", "exit", code]:
+            return msgspec.structs.replace(failed, error=_error("exit", exit_code=int(code)))
+        case ["raises", *names]:
+            return msgspec.structs.replace(failed, error=_error("error", exception=" ".join(names)))
+        case ["throttled", seconds]:
+            return msgspec.structs.replace(failed, error=_error("error", retry_after_s=float(seconds)))
+        case ["cancelled"]:
+            return msgspec.structs.replace(failed, outcome="cancelled", error=None)
+        case ["lost"]:
+            return f.AttemptLost(at=0.0, step=id_, attempt=number)
+        case ["spawned", pid]:
+            return f.AttemptSpawned(at=0.0, step=id_, attempt=number, pid=int(pid))
+    raise ValueError(f"a story cannot tell {end}")
+
+
+def assert_commands_match(turn: Turn) -> None:
+    """Each start, stop and end among the facts has its command, which waits for facts that exist."""
+    facts, commands = turn.facts, turn.commands
+    assert [(c.step, c.attempt) for c in commands if isinstance(c, StartAttempt)] == [
+        (x.step, x.attempt) for x in facts if isinstance(x, f.AttemptStarted)
+    ]
+    assert [(c.step, c.attempt, c.cause) for c in commands if isinstance(c, StopAttempt)] == [
+        (x.step, x.attempt, x.cause) for x in facts if isinstance(x, f.AttemptStopping)
+    ]
+    assert sum(isinstance(c, Leave) for c in commands) == sum(isinstance(x, f.RunEnded | f.RunSuspended) for x in facts)
+    assert all(0 <= c.after <= turn.state.seq for c in commands)
+
+
+def decided(turn: Turn) -> str:
+    """What a turn decided, in the words of a story."""
+    words = [words for fact in turn.facts if (words := _words(fact))]
+    for command in turn.commands:
+        if isinstance(command, EvaluateCondition):
+            words.append(f"ask {command.step}")
+        elif isinstance(command, EvaluateOutputs):
+            words.append("ask outputs")
+    return ", ".join(words) if turn.facts or words else "dropped"
+
+
+def _words(fact: Fact) -> str:
+    match fact:
+        case f.AttemptStarted(step=step, attempt=attempt):
+            return f"start {step}" if attempt == 1 else f"start {step}#{attempt}"
+        case f.AttemptStopping(step=step, cause=cause):
+            return f"stop {step} ({cause})"
+        case f.AttemptLost(step=step, reason=reason):
+            return f"lose {step} ({reason})"
+        case f.BackoffStarted(step=step, until=until):
+            return f"retry {step} at {until:g}"
+        case f.StepFailed(step=step, error=error):
+            return f"fail {step} ({error.kind})"
+        case f.StepCancelled(step=step, cause=cause):
+            return f"cancel {step} ({cause})"
+        case f.StepsSkipped(steps=steps, reason=reason, because=because):
+            return f"skip {' '.join(steps)} ({reason}{because and ' ' + because})"
+        case f.RunSuspended():
+            return "suspended"
+        case f.RunEnded(status=status):
+            return status
+    return ""
+
+
+def check(workflow: Workflow, script: str, expected: str, limits: Limits | None = None) -> Story:
+    """Tell a story; compare what is decided in each turn, and the status of each step at the end, in file order."""
+    story = Story(workflow, limits)
+    lines = [line.strip() for line in script.strip().splitlines()]
+    heard = []
+    for line in lines:
+        what, arrow, _ = line.partition("→")
+        turn = story.tell(what)
+        heard.append(f"{what}→ {decided(turn)}".rstrip() if arrow else line)
+    end = ", ".join(f"{id_} {story.state.status[i].name.lower()}" for i, id_ in enumerate(story.state.graph.ids))
+    if [*heard, end] != [*lines, expected]:
+        raise AssertionError("\n".join(["this is what happened:", *heard, end]))
+    cut_everywhere(story)
+    return story
+
+
+def cut_everywhere(told: Story) -> None:
+    """Whatever the fact after which the engine dies: the run can be resumed, comes to an end, and repeats nothing."""
+    for length in range(1, len(told.facts) + 1):
+        story = Story(told.workflow, told.limits, told.seed)
+        story.facts, story.now = told.facts[:length], told.now
+        if any(isinstance(fact, f.RunEnded) for fact in story.facts):
+            return
+        done = {fact.step for fact in story.facts if isinstance(fact, f.AttemptEnded) and fact.outcome == "ok"}
+        story.tell("crash")
+        story.finish()
+        again = {fact.step for fact in story.facts[length:] if isinstance(fact, f.AttemptStarted)}
+        assert not done & again, f"cut after fact {length}"
