@@ -1,0 +1,105 @@
+"""The examples load without a problem, and do what their comments say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from weft.formats import load
+from weft.model.workflow import Python
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(tmp_path: Path, name: str, *inputs: str) -> subprocess.CompletedProcess[str]:
+    """`weft run` of an example in an empty folder."""
+    weft = Path(sys.executable).with_name("weft")
+    command = [str(weft), "run", str(EXAMPLES / f"{name}.weft.yaml"), *inputs]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
+def test_it_loads(path: Path) -> None:
+    loaded = load(path.read_bytes(), path.name)
+    assert loaded.problems == ()
+    assert loaded.workflow is not None
+
+
+def test_hello(tmp_path: Path) -> None:
+    done = run(tmp_path, "hello")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"said": "hello, world"}
+
+
+@pytest.mark.parametrize("name", ["dataflow", "limits"])
+def test_it_succeeds(tmp_path: Path, name: str) -> None:
+    done = run(tmp_path, name)
+    assert done.returncode == 0, done.stderr
+
+
+def test_failures(tmp_path: Path) -> None:
+    done = run(tmp_path, "failures")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "flaky": "attempt 3",
+        "cope": "optional said 'ConnectionError: nobody is there', so we go on",
+        "after_rare": None,
+        "clean_up": "done",
+    }
+    assert run(tmp_path, "failures", "strict=true").returncode == 1
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    done = run(tmp_path, "library_report", "out=report")
+    assert done.returncode == 0, done.stderr
+    outputs = json.loads(done.stdout)
+    assert outputs["packages"] > 5
+    assert outputs["functions"] > 1000
+    assert Path(outputs["report"]) == tmp_path / "report" / "index.html"
+    for chart in ("size.svg", "imports.svg"):
+        words = "".join(ElementTree.parse(tmp_path / "report" / chart).getroot().itertext())
+        assert "asyncio" in words
+    page = Path(outputs["report"]).read_text()
+    assert "size.svg" in page
+    assert f"{outputs['lines']:,}" in page
+
+
+def test_the_demo_copes_with_a_missing_package(tmp_path: Path) -> None:
+    path = EXAMPLES / "library_report.weft.yaml"
+    workflow = load(path.read_bytes(), path.name).workflow
+    assert workflow is not None
+    actions = {step.id: step.action for step in workflow.steps}
+
+    def call(step: str, **inputs: object) -> object:
+        action = actions[step]
+        assert isinstance(action, Python)
+        names: dict[str, object] = {}
+        exec(action.code, names)
+        function = names["run"]
+        assert callable(function)
+        return function(**inputs)
+
+    gone = call("xml", root=str(tmp_path), package="xml")
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "good.py").write_text('"""Docs."""\n\nimport xml\n\ndef f(): pass  # TODO\n')
+    (tmp_path / "json" / "bad.py").write_text("def")
+    there = call("json", root=str(tmp_path), package="json")
+    assert gone == {"package": "xml", "found": False}
+    merged = call("merge", measured=[gone, there, None])
+    assert isinstance(merged, dict)
+    assert merged["missing"] == ["xml"]
+    assert [row["package"] for row in merged["rows"]] == ["json"]
+    assert merged["total"] == {
+        "files": 1,
+        "lines": 5,
+        "told": 1,
+        "blank": 2,
+        "functions": 1,
+        "classes": 0,
+        "public": 1,
+        "documented": 0,
+        "reminders": 1,
+    }
