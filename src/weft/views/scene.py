@@ -1,0 +1,272 @@
+"""What a run is doing at this moment, as rows for a terminal: failed, running, stopping, backing off, held, then progress.
+
+- It folds the facts itself, so it needs nobody's state and changes nobody's.
+- Making the rows costs what is shown, plus the kinds of demand; never the number of steps.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Final, Generic, TypeVar
+
+from weft.core import facts as f
+from weft.core.apply import apply
+from weft.core.demand import TOTAL, WAITING
+from weft.core.facts import Fact
+from weft.core.state import State
+from weft.core.status import Status
+from weft.model.units import format_duration
+from weft.views.story import message
+from weft.views.text import STYLES, Cell, Paint, fit, names, pad, percent, plural, table, visible
+
+ROWS_MAX: Final = 25
+"""More rows than these push what has scrolled by off a usual screen."""
+
+SIDE_ROWS_MAX: Final = 3
+"""Rows each for what is stopping, backing off, held: the rest belongs to what runs."""
+
+ROOMY_ROWS: Final = 14
+"""From so many rows on, sections other than `running` may have more than one."""
+
+KINDS_NAMED_MAX: Final = 32
+"""Kinds of demand that are looked into for names of held steps."""
+
+COLUMNS_WIDTH_MIN: Final = 32
+"""On a narrower terminal there is only the progress."""
+
+NAMED_MAX: Final = 8
+BESIDE_NAMES_WIDTH: Final = 54
+"""About what stands before the names of held steps on their row."""
+
+BAR_WIDTH_MAX: Final = 40
+BAR_WIDTH_MIN: Final = 8
+
+T = TypeVar("T", int, tuple[float, int])
+
+
+class Shortlist(Generic[T]):
+    """The least few of many items, any of which may cease to count at any time. An item that no longer counts is found, and
+    dropped, only when it comes to the front."""
+
+    def __init__(self) -> None:
+        self._heap: list[T] = []
+
+    def add(self, item: T) -> None:
+        heappush(self._heap, item)
+
+    def least(self, count: int, counts: Callable[[T], bool]) -> list[T]:
+        return least(self._heap, count, counts)
+
+
+def least(heap: list[T], count: int, counts: Callable[[T], bool]) -> list[T]:
+    """The `count` least items of a heap that still count, in order and each once; what does not count is dropped."""
+    found: list[T] = []
+    while heap and len(found) < count:
+        item = heappop(heap)
+        if counts(item) and item not in found[-1:]:
+            found.append(item)
+    for item in found:
+        heappush(heap, item)
+    return found
+
+
+class Scene:
+    """`see` takes each fact once, in order; `rows` may be asked for at any time after the first."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self._running: Shortlist[int] = Shortlist()
+        self._backing_off: Shortlist[tuple[float, int]] = Shortlist()
+        self._stopping: dict[int, None] = {}
+        self._failed: list[int] = []
+        self._skipped = 0
+        self._cancelled = 0
+
+    def see(self, fact: Fact) -> None:
+        state = self.state
+        apply(state, fact)
+        match fact:
+            case f.AttemptStarted():
+                self._running.add(state.demands.rank[state.graph.index[fact.step]])
+            case f.AttemptStopping():
+                self._stopping[state.graph.index[fact.step]] = None
+            case f.AttemptEnded() | f.AttemptLost():
+                self._stopping.pop(state.graph.index[fact.step], None)
+            case f.BackoffStarted():
+                self._backing_off.add((fact.until, state.graph.index[fact.step]))
+            case f.StepFailed():
+                self._failed.append(state.graph.index[fact.step])
+            case f.StepsSkipped():
+                self._skipped += len(fact.steps)
+            case f.StepCancelled():
+                self._cancelled += 1
+
+    @property
+    def ticks(self) -> bool:
+        """Whether the passing of time alone changes the rows."""
+        return bool(self.state.alive or self.state.backoff_until)
+
+    def rows(self, now: float, elapsed_s: float, width: int, height: int, paint: Paint) -> list[str]:
+        """Painted rows, at most `height` and ROWS_MAX, none wider than `width`."""
+        room = min(height, ROWS_MAX) - 1
+        space = 1 if room >= SIDE_ROWS_MAX + 2 else 0  # an empty line above the progress
+        sections = self._sections(now, room - space, width) if room > 0 and width >= COLUMNS_WIDTH_MIN else []
+        lines = table([row for section in sections for row in section], paint, width, right=(2,), keep=(0, 2), indent=1)
+        if lines and space:
+            lines.append("")
+        return [*lines, self._progress(elapsed_s, width, paint)]
+
+    # ---- sections ----
+
+    def _sections(self, now: float, room: int, width: int) -> list[list[list[Cell]]]:
+        held = self._held()
+        running = len(self.state.alive) - len(self._stopping)
+        side = SIDE_ROWS_MAX if room >= ROOMY_ROWS else 1
+        wanted = {
+            "running": running,
+            "failed": min(1, len(self._failed)),
+            "held": min(side, len(held)),
+            "backing off": min(side, len(self.state.backoff_until)),
+            "stopping": min(side, len(self._stopping)),
+        }
+        granted = dict.fromkeys(wanted, 0)
+        for name, count in wanted.items():  # a row for each before anybody gets a second
+            granted[name] = min(1, count, room)
+            room -= granted[name]
+        for name, count in reversed(wanted.items()):
+            more = min(count - granted[name], room)
+            granted[name] += more
+            room -= more
+        return [
+            self._failed_rows(granted["failed"]),
+            self._running_rows(now, granted["running"], running),
+            self._stopping_rows(now, granted["stopping"]),
+            self._backing_off_rows(now, granted["backing off"]),
+            self._held_rows(held, granted["held"], width),
+        ]
+
+    def _failed_rows(self, count: int) -> list[list[Cell]]:
+        if not count:
+            return []
+        last = self._failed[-1]
+        others = [self._id(i) for i in self._failed[-NAMED_MAX:-1][::-1]]
+        before = f"; before it {names(others, 60, total=len(self._failed) - 1)}" if others else ""
+        return [[("failed", STYLES["failed"]), self._id(last), "", message(self.state.errors[last]) + before]]
+
+    def _running_rows(self, now: float, count: int, total: int) -> list[list[Cell]]:
+        state = self.state
+        shown = count - 1 if total > count else count
+        best = self._running.least(shown, lambda rank: state.status[state.demands.by_rank[rank]] is Status.RUNNING)
+        rows = [self._running_row(state.demands.by_rank[rank], now) for rank in best]
+        if count and total > len(rows):
+            rows.append([("", ""), (f"{'and ' if rows else ''}{total - len(rows):,}{' more' if rows else ''}", "dim"), "", ""])
+        return _labelled("running", rows)
+
+    def _running_row(self, i: int, now: float) -> list[Cell]:
+        step, attempt = self.state.steps[i], self.state.alive[i]
+        notes = [
+            f"of {format_duration(step.expect_s)} expected" if step.expect_s is not None else "",
+            f"attempt {attempt.number} of {step.retry.times + 1}" if attempt.number > 1 else "",
+            visible(step.title),
+        ]
+        return [("", ""), self._id(i), _since(attempt.started, now), (", ".join(filter(None, notes)), "dim")]
+
+    def _stopping_rows(self, now: float, count: int) -> list[list[Cell]]:
+        rows: list[list[Cell]] = []
+        for i in list(self._stopping)[:count]:
+            attempt = self.state.alive[i]
+            rows.append([("", ""), self._id(i), _since(attempt.started, now), (attempt.cause or "", "dim")])
+        return _labelled("stopping", _with_more(rows, len(self._stopping)))
+
+    def _backing_off_rows(self, now: float, count: int) -> list[list[Cell]]:
+        until = self.state.backoff_until
+        rows: list[list[Cell]] = []
+        for when, i in self._backing_off.least(count, lambda item: until.get(item[1]) == item[0]):
+            wait = format_duration(max(0.0, round(when - now)))
+            number = f"attempt {self.state.attempts[i] + 1} of {self.state.steps[i].retry.times + 1}"
+            rows.append([("", ""), self._id(i), "", (f"{number} in {wait}", "dim")])
+        return _labelled("backing off", _with_more(rows, len(until)))
+
+    def _held(self) -> dict[int | None, list[int]]:
+        """Kinds of demand that have held steps, by the first pool that each lacks; None: it lacks nothing."""
+        state = self.state
+        free: dict[int, float] = {}
+        held: dict[int | None, list[int]] = {}
+        for k, ready in enumerate(state.ready):
+            if ready:
+                for pool, _ in state.demands.kinds[k]:
+                    if pool not in free:
+                        free[pool] = state.free(pool)
+                lacking = next((pool for pool, weight in state.demands.kinds[k] if free[pool] < weight), None)
+                held.setdefault(lacking, []).append(k)
+        return held
+
+    def _held_rows(self, held: dict[int | None, list[int]], count: int, width: int) -> list[list[Cell]]:
+        state = self.state
+        sizes = {pool: sum(len(state.ready[k]) for k in kinds) for pool, kinds in held.items()}
+        rows: list[list[Cell]] = []
+        for pool in sorted(held, key=lambda pool: -sizes[pool])[:count]:
+            ranks = [rank for k in held[pool][:KINDS_NAMED_MAX] for rank in self._first_ready(k)]
+            ids = [self._id(state.demands.by_rank[rank]) for rank in sorted(ranks)[:NAMED_MAX]]
+            named = names(ids, max(width - BESIDE_NAMES_WIDTH, 1), total=sizes[pool])
+            rows.append([("", ""), plural(sizes[pool], "step"), "", f"{self._lack(pool)}: {named}"])
+        return _labelled("held", rows)
+
+    def _first_ready(self, k: int) -> list[int]:
+        ready, by_rank = self.state.ready[k], self.state.demands.by_rank
+        return least(self.state.queues[k], NAMED_MAX, lambda rank: by_rank[rank] in ready)
+
+    def _lack(self, pool: int | None) -> str:
+        if pool is None:
+            return "nothing new is started" if self.state.halted else "about to start"
+        demands = self.state.demands
+        name = demands.pools[pool] if pool > WAITING else demands.pools[TOTAL]
+        slots = demands.slots(pool, self.state.limits) or 0
+        return f"{name}, {slots - int(self.state.free(pool))} of {slots} taken"
+
+    def _id(self, i: int) -> str:
+        return visible(self.state.graph.ids[i])
+
+    # ---- progress ----
+
+    def _progress(self, elapsed_s: float, width: int, paint: Paint) -> str:
+        state = self.state
+        total = len(state.steps)
+        done = total - state.open
+        halted = {"cancel": "cancelling", "stop": "stopping", "suspend": "suspending"}.get(state.halted or "", "")
+        counts = {
+            "running": len(state.alive),
+            "failed": len(self._failed),
+            "skipped": self._skipped,
+            "cancelled": self._cancelled,
+        }
+        head = " · ".join(filter(None, [halted, f"{done:,} of {plural(total, 'step')}"]))
+        tail = format_duration(int(elapsed_s))
+        for word, count in counts.items():
+            longer = f"{tail} · {count:,} {word}" if count else tail
+            tail = longer if len(head) + len(longer) + 4 <= width else tail
+        share = done / total if total else 1.0
+        room = min(width - len(head) - len(tail) - len("        100%"), BAR_WIDTH_MAX)
+        if room < BAR_WIDTH_MIN:
+            return fit(f"{head}  {tail}", width)
+        filled = int(room * share)
+        bar = paint("━" * filled, "green") + paint("─" * (room - filled), "dim")
+        return f" {head}  {bar} {pad(percent(share), 4, right=True)}  {tail}"
+
+
+def _since(started: float, now: float) -> str:
+    return format_duration(int(max(0.0, now - started)))
+
+
+def _with_more(rows: list[list[Cell]], total: int) -> list[list[Cell]]:
+    """Say on the last row how many there are that no row shows."""
+    if rows and total > len(rows):
+        note = rows[-1][-1]
+        text = note[0] if isinstance(note, tuple) else note
+        rows[-1][-1] = (f"{text}, and {total - len(rows):,} more", "dim")
+    return rows
+
+
+def _labelled(label: str, rows: list[list[Cell]]) -> list[list[Cell]]:
+    if rows:
+        rows[0][0] = (label, STYLES[label.replace(" ", "_")])
+    return rows

@@ -1,0 +1,329 @@
+"""Facts → lines for people: what happened, when, to which step. Shared by all views that tell a run as it goes.
+
+- A fact costs the same whatever the size of the graph, and so does what is remembered: the attempts that are alive, and counts.
+- A small run is told in full. In a large one only failures are; other lines are bounded per second, counts stand for the rest.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from weft.core import facts as f
+from weft.core.facts import Fact, Limits
+from weft.model.output import ErrorRecord
+from weft.model.units import format_duration, format_size
+from weft.model.workflow import WAITING_ACTIONS, Step
+from weft.views.text import STYLES, Paint, fit, last_lines, names, pad, plural, visible, words
+
+FREE_STEPS_MAX: Final = 2_000
+"""Runs of up to so many steps are told in full: a file of their lines can still be read."""
+
+LINES_PER_S_MAX: Final = 10
+"""Lines per second about the steps of a larger run. More run past the eye, and fill the log of whoever keeps it."""
+
+FAILURES_MAX: Final = 200
+"""Failures that are told one by one in a larger run; when so many steps fail, they fail for few reasons."""
+
+TAIL_LINES_MAX: Final = 20
+"""Lines of what a failed step said last."""
+
+TAILS_MAX: Final = 20
+"""Failures that are told with these lines."""
+
+MESSAGE_WIDTH_MAX: Final = 300
+NAME_WIDTH_MAX: Final = 32
+NAMES_WIDTH: Final = 100
+RUNNING_NAMED_MAX: Final = 3
+"""Steps that a heartbeat names: those that have run longest."""
+
+
+class Story:
+    """`tell` takes facts and gives lines. `starts`: tell also that an attempt started. `tail_lines`: of a failed step."""
+
+    def __init__(
+        self,
+        paint: Paint,
+        clock: Callable[[], float],
+        *,
+        verbose: int = 0,
+        starts: bool = True,
+        tail_lines: int = TAIL_LINES_MAX,
+    ) -> None:
+        self.verbose = verbose
+        self.starts = starts
+        self.tail_lines = tail_lines
+        self.run = self.name = ""
+        self.steps: dict[str, Step] = {}
+        self.alive: dict[str, tuple[int, float]] = {}
+        """Attempts that are alive, by step: number and start, the oldest first."""
+        self.counts: Counter[str] = Counter()
+        self.errors: dict[str, ErrorRecord] = {}
+        self.attached = False
+        self._paint = paint
+        self._clock = clock
+        self._offset = float("-inf")
+        self._at = 0.0
+        self._elapsed_s = 0.0
+        self._name_width = 0
+        self._second = 0
+        self._told_in_second = 0
+        self._untold = False
+        self._lines: list[str] = []
+
+    @property
+    def total(self) -> int:
+        return len(self.steps)
+
+    @property
+    def done(self) -> int:
+        return self.counts.total()
+
+    def now(self) -> float:
+        """The time on the engine's clock, as nearly as its facts tell."""
+        return max(self._at, self._offset + self._clock())
+
+    def elapsed_s(self, now: float) -> float:
+        """How long engines have worked on the run."""
+        return self._elapsed_s + max(0.0, now - self._at)
+
+    def tell(self, facts: Iterable[Fact]) -> list[str]:
+        for fact in facts:
+            self._pass_time(fact)
+            if tell := _TELL.get(type(fact)):
+                tell(self, fact)
+        lines, self._lines = self._lines, []
+        return lines
+
+    def recall(self, facts: Iterable[Fact]) -> None:
+        """Take facts of earlier engines in, and tell nothing of them."""
+        for fact in facts:
+            self.tell((fact,))
+        self._untold = False
+
+    def heartbeat(self) -> list[str]:
+        """A line that says that the run is alive, and what it is doing."""
+        now = self.now()
+        oldest = islice(self.alive.items(), RUNNING_NAMED_MAX)
+        running = [f"{visible(step)} {format_duration(now - at)}" for step, (_, at) in oldest]
+        named = f": {names(running, NAMES_WIDTH, total=len(self.alive))}" if running else ""
+        return [self._format("running", self._progress() + named, self.elapsed_s(now))]
+
+    # ---- for the tellers below ----
+
+    def say(self, word: str, detail: str) -> None:
+        """A line about the run as a whole."""
+        self._lines.append(self._format(word, detail, self._elapsed_s))
+
+    def say_step(self, word: str, step: str, detail: str = "", *, freely: bool = False) -> None:
+        """A line about a step, unless there are too many of them."""
+        if not freely and self.total > FREE_STEPS_MAX:
+            self._told_in_second += 1
+            if self._told_in_second > LINES_PER_S_MAX:
+                self._untold = True
+                return
+        self.say(word, f"{pad(visible(step), self._name_width)}  {detail}".rstrip())
+
+    def say_tail(self, lines: Sequence[str]) -> None:
+        margin = " " * (_STAMP_WIDTH + 2) + self._paint("│ ", "dim")
+        self._lines += [margin + line for line in lines]
+
+    def lay_out(self, created: f.RunCreated) -> None:
+        self.run, self.name = visible(created.run), visible(created.workflow.name)
+        self.steps = {step.id: step for step in created.workflow.steps}
+        self._name_width = min(max(map(len, self.steps), default=0), NAME_WIDTH_MAX)
+
+    def took(self, step: str, at: float) -> str:
+        """How long the attempt of a step took that ends now."""
+        return format_duration(at - self.alive.pop(step)[1])
+
+    def _pass_time(self, fact: Fact) -> None:
+        if self.attached and not isinstance(fact, f.EngineAttached):
+            self._elapsed_s += fact.at - self._at
+        self._at = fact.at
+        self._offset = max(self._offset, fact.at - self._clock())
+        if int(fact.at) != self._second:
+            self._second = int(fact.at)
+            self._told_in_second = 0
+            if self._untold:
+                self._untold = False
+                self.say("progress", self._progress())
+
+    def _progress(self) -> str:
+        parts = [f"{self.done:,} of {plural(self.total, 'step')} done"]
+        parts += [f"{self.counts[word]:,} {word}" for word in ("failed", "cancelled", "skipped") if self.counts[word]]
+        return ", ".join([*parts, f"{len(self.alive):,} running"])
+
+    def _format(self, word: str, detail: str, elapsed_s: float) -> str:
+        when = self._paint(stamp(elapsed_s).rjust(_STAMP_WIDTH), "dim")
+        return f"{when}  {self._paint(word.ljust(9), _STYLES.get(word, ''))}  {detail}"
+
+
+_STAMP_WIDTH: Final = 8
+_STYLES: Final = STYLES | {"retry": "yellow", "started": "", "running": "dim", "progress": "dim"}
+
+
+def stamp(seconds: float) -> str:
+    """A point of time in a run: `0:07.3`, `12:07.3`, `3:12:07`."""
+    tenths = int(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    if minutes < 60:
+        return f"{minutes}:{rest // 10:02}.{rest % 10}"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest // 10:02}"
+
+
+def at_once(limits: Limits, steps: Iterable[Step]) -> str:
+    """What `max_parallel` allows to these steps, as words."""
+    if limits.total is not None:
+        return f"at most {limits.total} at once"
+    kinds = {isinstance(step.action, WAITING_ACTIONS) for step in steps}
+    bounds = {"compute": limits.computing if False in kinds else None, "wait": limits.waiting if True in kinds else None}
+    said = [f"{n}{f' that {what}' if len(kinds) > 1 else ''}" for what, n in bounds.items() if n is not None]
+    return f"at most {' and '.join(said)} at once" if said else "no limit on how many at once"
+
+
+def skip_reason(fact: f.StepsSkipped) -> str:
+    return _SKIPPED[fact.reason].format(by=visible(fact.because))
+
+
+_SKIPPED: Final = {
+    "condition": "`if` is false",
+    "needs_skipped": "all that it needs was skipped",
+    "need_failed": "because of `{by}`",
+    "cancel": "the run was cancelled",
+    "stop": "`{by}` stopped the run",
+    "stop_layer": "`{by}` stopped the layer",
+}
+
+
+# ---- one teller for each kind of fact ----
+
+
+def _created(story: Story, fact: f.RunCreated) -> None:
+    story.lay_out(fact)
+
+
+def _attached(story: Story, fact: f.EngineAttached) -> None:
+    done = f"goes on, {story.done:,} of {plural(story.total, 'step')} done" if story.attached else plural(story.total, "step")
+    story.attached = True
+    story.say("run", f"{story.run}: {story.name}, {done}, {at_once(fact.limits, story.steps.values())}")
+
+
+def _started(story: Story, fact: f.AttemptStarted) -> None:
+    story.alive[fact.step] = (fact.attempt, fact.at)
+    if story.starts:
+        step = story.steps[fact.step]
+        parts = [f"attempt {fact.attempt} of {step.retry.times + 1}"] if fact.attempt > 1 else []
+        story.say_step("started", fact.step, "  ".join([*parts, visible(step.title)]))
+
+
+def _spawned(story: Story, fact: f.AttemptSpawned) -> None:
+    if story.verbose:
+        story.say_step("process", fact.step, str(fact.pid))
+
+
+def _ended(story: Story, fact: f.AttemptEnded) -> None:
+    took = story.took(fact.step, fact.at)
+    if fact.outcome == "ok":
+        story.counts["succeeded"] += 1
+        parts = [took, f"attempt {fact.attempt}" if fact.attempt > 1 else ""]
+        if story.verbose:
+            parts.append(f"cpu {format_duration(fact.cpu_s)}" if fact.cpu_s is not None else "")
+            parts.append(f"peak {format_size(fact.rss_bytes)}" if fact.rss_bytes else "")
+        story.say_step("succeeded", fact.step, ", ".join(filter(None, parts)))
+    elif fact.error:
+        story.errors[fact.step] = fact.error
+
+
+def _lost(story: Story, fact: f.AttemptLost) -> None:
+    story.alive.pop(fact.step, None)
+    how = "its engine died" if fact.reason == "crash" else "the run is suspended"
+    story.say_step("lost", fact.step, f"{how}; it runs again")
+
+
+def _stopping(story: Story, fact: f.AttemptStopping) -> None:
+    story.say_step("stopping", fact.step, fact.cause)
+
+
+def _backoff(story: Story, fact: f.BackoffStarted) -> None:
+    error = story.errors.pop(fact.step, None)
+    step = story.steps[fact.step]
+    story.say_step(
+        "retry",
+        fact.step,
+        f"{message(error)}; attempt {fact.attempt + 1} of {step.retry.times + 1}"
+        f" in {format_duration(max(0.0, fact.until - fact.at))}",
+    )
+
+
+def _failed(story: Story, fact: f.StepFailed) -> None:
+    story.errors.pop(fact.step, None)
+    story.counts["failed"] += 1
+    number = story.counts["failed"]
+    goes_on = "  (on_error: continue)" if story.steps[fact.step].on_error == "continue" else ""
+    story.say_step("failed", fact.step, message(fact.error) + goes_on, freely=number <= FAILURES_MAX)
+    if number <= TAILS_MAX:
+        story.say_tail(last_lines(fact.error.tail, story.tail_lines))
+        story.say_tail([f"= hint: {visible(fact.error.hint)}"] if fact.error.hint else [])
+
+
+def message(error: ErrorRecord | None) -> str:
+    """What went wrong, on one line."""
+    return fit(visible(error.message), MESSAGE_WIDTH_MAX) if error else "failed"
+
+
+def _cancelled(story: Story, fact: f.StepCancelled) -> None:
+    story.errors.pop(fact.step, None)
+    story.counts["cancelled"] += 1
+    story.say_step("cancelled", fact.step, fact.cause if fact.cause != "cancel" else "")
+
+
+def _skipped(story: Story, fact: f.StepsSkipped) -> None:
+    story.counts["skipped"] += len(fact.steps)
+    if len(fact.steps) == 1:
+        story.say_step("skipped", fact.steps[0], skip_reason(fact))
+    else:
+        story.say_step("skipped", plural(len(fact.steps), "step"), f"{skip_reason(fact)}: {names(fact.steps, NAMES_WIDTH)}")
+
+
+def _cancel_requested(story: Story, fact: f.CancelRequested) -> None:
+    reason = f": {visible(fact.reason)}" if fact.reason else ""
+    story.say("cancel", f"asked for by {visible(fact.by)}{reason}")
+
+
+def _suspend_requested(story: Story, fact: f.SuspendRequested) -> None:
+    running = plural(len(story.alive), "running step")
+    story.say("suspend", f"nothing new starts; {running} may end" if fact.how == "drain" else f"{running} are ended")
+
+
+def _outputs(story: Story, fact: f.OutputsEvaluated) -> None:
+    if fact.error:
+        story.say("failed", f"the outputs of the run: {message(fact.error)}")
+
+
+def _suspended(story: Story, fact: f.RunSuspended) -> None:
+    story.say("suspended", f"{story.done:,} of {plural(story.total, 'step')} done")
+
+
+def _run_ended(story: Story, fact: f.RunEnded) -> None:
+    story.say("ended", f"{words(fact.status)}: {story.done:,} of {plural(story.total, 'step')}")
+
+
+_TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
+    f.RunCreated: _created,
+    f.EngineAttached: _attached,
+    f.AttemptStarted: _started,
+    f.AttemptSpawned: _spawned,
+    f.AttemptEnded: _ended,
+    f.AttemptLost: _lost,
+    f.AttemptStopping: _stopping,
+    f.BackoffStarted: _backoff,
+    f.StepFailed: _failed,
+    f.StepCancelled: _cancelled,
+    f.StepsSkipped: _skipped,
+    f.CancelRequested: _cancel_requested,
+    f.SuspendRequested: _suspend_requested,
+    f.OutputsEvaluated: _outputs,
+    f.RunSuspended: _suspended,
+    f.RunEnded: _run_ended,
+}

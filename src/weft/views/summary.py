@@ -1,0 +1,160 @@
+"""What a run came to, on one screen: outcome, speedup, what held it back, what failed, and how to go on."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from weft.core.measure import Numbers
+from weft.core.state import State
+from weft.core.status import Status
+from weft.model.units import format_duration
+from weft.views.story import message
+from weft.views.text import STYLES, Paint, chain, fit, fit_name, last_lines, names, percent, plural, visible, words
+
+SCREEN_LINES: Final = 24
+"""What fits the smallest terminal that people use."""
+
+FAILURES_MAX: Final = 3
+"""Failed steps that are told in full; the others are named."""
+
+TAIL_LINES_MAX: Final = 20
+CAUSES_MAX: Final = 4
+POOLS_MAX: Final = 4
+LABEL_WIDTH: Final = 15
+Logs = Callable[[str, int], str]
+"""Path of the file with what attempt n of a step wrote to stderr, as the user would write it."""
+
+
+def run_status(state: State) -> str:
+    """Status of a run as the glossary says it; one whose engine died without a word is still `running`."""
+    return state.ended.status if state.ended else "suspended" if state.suspended else "running"
+
+
+def render(
+    numbers: Numbers,
+    state: State,
+    *,
+    run: str,
+    possible_makespan_s: float | None,
+    color: bool,
+    width: int = 100,
+    height: int = SCREEN_LINES,
+    logs: Logs | None = None,
+) -> str:
+    """The summary as text, about `height` lines of at most `width` columns.
+
+    `possible_makespan_s`: makespan in seconds of the same steps under the same limits with perfect foresight, if known.
+    """
+    paint = Paint(color)
+    room = width - LABEL_WIDTH
+    rows = [*_outcome(numbers, state, run, room), *_numbers(numbers, possible_makespan_s, room)]
+    style = STYLES.get(run_status(state), "bold")
+    lines = [
+        paint(label.ljust(LABEL_WIDTH - 2), "dim" if n else style) + "  " + fit(text, room)
+        for n, (label, text) in enumerate(rows)
+    ]
+    advice = _advice(state, run)
+    failed = [i for i in state.errors if state.status[i] is Status.FAILED]
+    left = height - len(lines) - len(advice) - 2
+    return "\n".join(["", *lines, *_failures(state, failed, left, paint, width, logs), *advice])
+
+
+# ---- numbers ----
+
+
+def _outcome(numbers: Numbers, state: State, run: str, width: int) -> list[tuple[str, str]]:
+    total = len(numbers.steps)
+    text = f"run {visible(run)}, {plural(total, 'step')} in {format_duration(numbers.makespan_s)}"
+    told = ", ".join(f"{count:,} {words(status)}" for status, count in _in_order(numbers.counts))
+    if numbers.counts.get("succeeded", 0) == total:
+        return [(words(run_status(state)), text)]
+    if len(text) + len(told) + 2 <= width:
+        return [(words(run_status(state)), f"{text}: {told}")]
+    return [(words(run_status(state)), text), ("", told)]
+
+
+def _in_order(counts: dict[str, int]) -> list[tuple[str, int]]:
+    order = list(STYLES)
+    return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+
+
+def _numbers(numbers: Numbers, possible_makespan_s: float | None, width: int) -> list[tuple[str, str]]:
+    rows = []
+    makespan_s = numbers.makespan_s
+    if numbers.work_s and makespan_s:
+        speedup = f"{format_duration(numbers.work_s)} → speedup {numbers.speedup:.1f}×"
+        if possible_makespan_s:
+            speedup += f" of {max(numbers.work_s / possible_makespan_s, numbers.speedup):.1f}× possible here"
+        rows.append(("work", f"{speedup}, at most {numbers.parallel_max} at once"))
+        share = f"{format_duration(numbers.span_s)} of {format_duration(makespan_s)}: "
+        path = [
+            (f"{fit_name(visible(step), 32)} {percent(seconds / makespan_s)}", seconds) for step, seconds in numbers.critical_path
+        ]
+        rows.append(("critical path", share + chain(path, width - len(share))))
+    causes = [f"{visible(cause)} {format_duration(seconds)}" for cause, seconds in numbers.held_s.items() if seconds >= 0.001]
+    if causes:
+        rows.append(("held by", " · ".join(causes[:CAUSES_MAX]) + "  (summed over steps)"))
+    busy = sorted(numbers.pools, key=lambda pool: -pool.utilisation)
+    if busy:
+        used = [f"{visible(pool.pool)} {percent(pool.utilisation)} of {plural(pool.slots, 'slot')}" for pool in busy]
+        rows.append(("pools", " · ".join(used[:POOLS_MAX])))
+    return rows
+
+
+# ---- failures ----
+
+
+def _failures(state: State, failed: Sequence[int], room: int, paint: Paint, width: int, logs: Logs | None) -> list[str]:
+    lines = []
+    if state.outputs and state.outputs.error:
+        lines += ["", f"{paint('✗', STYLES['failed'])} the outputs of the run: {message(state.outputs.error)}"]
+    shown = failed[:FAILURES_MAX]
+    for i in shown:
+        lines += ["", *_failure(state, i, max(1, room // len(shown) - 4), paint, width, logs)]
+    if len(failed) > len(shown):
+        rest = [state.graph.ids[i] for i in failed[len(shown) : len(shown) + 20]]
+        lines += [
+            "",
+            fit(f"  {len(failed) - len(shown):,} more failed: {names(rest, width - 30, total=len(failed) - len(shown))}", width),
+        ]
+    return lines
+
+
+def _failure(state: State, i: int, tail_lines: int, paint: Paint, width: int, logs: Logs | None) -> list[str]:
+    """A failed step: its error, what it said last, whom it took along, and where its log is."""
+    error, attempts = state.errors[i], state.attempts[i]
+    tried = f" (attempt {attempts} of {state.steps[i].retry.times + 1})" if attempts > 1 else ""
+    step = visible(state.graph.ids[i])
+    lines = [
+        f"{paint('✗', STYLES['failed'])} {paint(step, 'bold')}  {fit(message(error), max(width - len(step) - 8, 20))}{tried}"
+    ]
+    margin = "  " + paint("│", "dim") + " "
+    lines += [margin + fit(line, width - 4) for line in last_lines(error.tail, min(tail_lines, TAIL_LINES_MAX))]
+    if error.hint:
+        lines.append(fit(f"  = hint: {visible(error.hint)}", width))
+    skipped = _skipped_because(state, i)
+    if skipped:
+        lines.append(fit(f"  {plural(len(skipped), 'step')} skipped because of it: {names(skipped, width - 40)}", width))
+    if logs and attempts:
+        lines.append(f"  log: {logs(state.graph.ids[i], attempts)}")
+    return lines
+
+
+def _skipped_because(state: State, i: int) -> list[str]:
+    facts = {id(fact): fact for fact in state.skips.values() if fact.because == state.graph.ids[i]}
+    return [step for fact in facts.values() for step in fact.steps]
+
+
+# ---- how to go on ----
+
+
+def _advice(state: State, run: str) -> list[str]:
+    if state.suspended:
+        return ["", f"go on: weft resume {visible(run)}    give up: weft cancel {visible(run)}"]
+    if state.cancelled:
+        reason = f": {visible(state.cancelled.reason)}" if state.cancelled.reason else ""
+        return ["", f"cancelled by {visible(state.cancelled.by)}{reason}"]
+    first = next((i for i in state.errors if state.status[i] is Status.FAILED), None)
+    if first is None:
+        return []
+    step = visible(state.graph.ids[first])
+    return ["", f"weft why {visible(run)} {step} · weft logs {visible(run)} {step} · weft show {visible(run)}"]
