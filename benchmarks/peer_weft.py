@@ -28,17 +28,18 @@ def build(ctx: Any, dag: Any) -> Any:
     def shell(line: str) -> Action:
         return Shell(script=line) if " " in line else Argv(argv=(line,))
 
+    tasks = dag["tasks"]
+    by_value = ctx.peer != "weft-shell" and all(task["op"] == "noop" for task in tasks)
+
     def step(task: Any) -> Step:
         needs = tuple(task["deps"])
         if ctx.peer == "weft-shell" or task["op"] == "sh":
             return Step(id=task["id"], action=shell(command(task)), needs=needs)
         if task["op"] == "sleep":
             return Step(id=task["id"], action=Sleep(seconds=task["s"]), needs=needs)
-        values = [f"${{{{ steps.{need}.output }}}}" for need in needs]
+        values = [f"${{{{ steps.{need}.output }}}}" for need in needs] if by_value else []
         return Step(id=task["id"], action=Python(code=NOOP), needs=needs, inputs={"values": values}, output="json")
 
-    tasks = dag["tasks"]
-    by_value = ctx.peer != "weft-shell" and all(task["op"] == "noop" for task in tasks)
     return Workflow(
         name=dag["workload"],
         steps=tuple(map(step, tasks)),
