@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 def killed(folder: Path, durability: str, after: int) -> int:
     """Let a process append, kill it once it has reported `after` commits, and return the last number that it reported."""
     env = {**os.environ, "PYTHONPATH": str(HERE)}
-    command = [sys.executable, str(HERE / "writer.py"), str(folder), durability]
+    command = [sys.executable, str(HERE / "writer.py"), str(folder), durability, "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as process:
         assert process.stdout
         told = 0

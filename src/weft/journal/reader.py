@@ -54,8 +54,8 @@ class Reader:
         self._damage: MachineError | None = None
         self._connection = _connect(folder)
         try:
-            for self.number, sums in self._query(_BEFORE, start):
-                self.sum = self._last_sum(sums)
+            for number, sums in self._query(_BEFORE, start):
+                self.number, self.sum = number, self._last_sum(number, sums)
         except BaseException:
             self.close()
             raise
@@ -83,11 +83,11 @@ class Reader:
             raise self._damage
         return facts
 
-    def _last_sum(self, packed: bytes) -> int:
+    def _last_sum(self, number: int, packed: bytes) -> int:
         try:
             return codec.unpack_sums(packed)[-1]
         except (ValueError, IndexError, TypeError) as error:
-            raise damaged(self._folder, f"the checksum of fact {self.number} cannot be read") from error
+            raise damaged(self._folder, f"the checksum of fact {number} cannot be read") from error
 
     def _unpack(self, last: int, text: bytes, packed: bytes) -> Iterator[Fact]:
         """The facts of one row. Raises ValueError at the first bad one."""

@@ -160,7 +160,7 @@ class SqliteJournal:
         witness = None
         try:
             witness = Witness(self._folder) if self._power else None
-            files = _identities(self._folder)
+            files: list[int] = []
             looked_at = 0.0
             while batch := self._gather():
                 number = self._durable + sum(len(sums) for _, sums in batch)
@@ -171,7 +171,8 @@ class SqliteJournal:
                 self._bytes_out += sum(len(text) for text, _ in batch)
                 self._saved(number)
                 if self._queue.empty() or monotonic() - looked_at > LOOK_S:
-                    if _identities(self._folder) != files:
+                    files = files or _identities(self._folder)
+                    if files != _identities(self._folder):
                         raise MachineError(
                             f"journal of run `{self._folder.name}`: its files in {self._folder} were removed or replaced"
                         )
@@ -230,7 +231,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 def _identities(folder: Path) -> list[int]:
     """Inode numbers of the journal's two files: SQLite goes on writing happily to files that were removed."""
-    return [os.stat(folder / name).st_ino for name in (NAME, NAME + "-wal")]
+    try:
+        return [os.stat(folder / name).st_ino for name in (NAME, NAME + "-wal")]
+    except FileNotFoundError:
+        return []
 
 
 def _shut(connection: sqlite3.Connection, *, tidy: bool) -> None:
