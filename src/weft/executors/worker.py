@@ -196,9 +196,9 @@ def describe(error: BaseException, call: dict[str, Any]) -> dict[str, Any]:
     code = call["request"].get("code", "")
     linecache.cache[FILE] = (len(code), None, code.splitlines(keepends=True), FILE)
     text = "".join(traceback.format_exception(type(error), error, _without_ours(error.__traceback__)))
-    text = text.replace(f'File "{FILE}"', f'File "<{call["step"]}>"')
+    text = text.replace(FILE, f"<{call['step']}>")
     sys.stderr.write(text)
-    first_line = str(error).strip().partition("\n")[0]
+    first_line = str(error).strip().partition("\n")[0].replace(FILE, f"<{call['step']}>")
     name = type(error).__name__
     return {
         "kind": "error",

@@ -50,10 +50,10 @@ class Slot:
 
 
 class Slots:
-    """The slots of one runner, in a `folder` on the file system of the logs; as many as attempts were alive at once."""
+    """The slots of one runner, below a `folder` on the file system of the logs; as many as attempts were alive at once."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
+        self._folder = folder / "slots"
         self._name = name
         self._count = 0
         self._trashed = 0
@@ -68,6 +68,12 @@ class Slots:
         self._count += 1
         slot = Slot(str(self._folder / f"{self._name}.{self._count}"))
         os.makedirs(slot.scratch, 0o700, exist_ok=True)
+        # An engine that was killed may have left a slot in use. Its logs are truncated when they are opened.
+        if _holds_something(slot.scratch):
+            self._trash(slot.scratch)
+            os.mkdir(slot.scratch, 0o700)
+        with suppress(FileNotFoundError):
+            os.unlink(slot.output)
         return slot
 
     def lend(self, slot: Slot, job: Job) -> None:

@@ -37,7 +37,7 @@ class ShellRunner:
 
     def __init__(self, base_env: Mapping[str, str], folder: Path, say: Callable[[str], None] | None = None) -> None:
         self._base_env = dict(base_env)
-        self._no_input = str(folder / "no-input.json")
+        self._no_input = str(folder / "slots" / "no-input.json")
         self._say = say or (lambda text: None)
         self._children = Children()
         self._slots = Slots(folder, "shell")

@@ -1,0 +1,61 @@
+"""The runners that must keep the contract, each with an action that ends soon, one that lasts, and one that fails."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft.executors.processes import ProcessExecutor
+from weft.model.output import ErrorRecord
+from weft.model.workflow import Action, Argv, Python, Shell, Sleep
+from weft.ports import Ended, Job, Runner
+from weft.runners.python import PythonRunner
+from weft.runners.shell import ShellRunner
+from weft.runners.sleep import SleepRunner
+from weft.testing.runners import FakeRunner
+
+LONG_S = 1000
+
+
+@dataclass(frozen=True)
+class Kit:
+    name: str
+    make: Callable[[Path], Runner]
+    quick: Action
+    long: Action
+    failing: Action | None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def shell_runner(folder: Path) -> ShellRunner:
+    return ShellRunner(dict(os.environ), folder)
+
+
+def python_runner(folder: Path) -> PythonRunner:
+    return PythonRunner(ProcessExecutor(dict(os.environ), folder, "test-run"))
+
+
+def _script(job: Job) -> Ended | None:
+    assert isinstance(job.action, Sleep)
+    if job.action.seconds == LONG_S:
+        return None
+    if job.action.seconds < 0:
+        return Ended(key=job.key, outcome="failed", error=ErrorRecord(kind="error", message="as told"))
+    return Ended(key=job.key, outcome="ok", payload=b"null")
+
+
+KITS = [
+    Kit("script", shell_runner, Shell(script="true"), Shell(script=f"sleep {LONG_S}"), Shell(script="exit 3")),
+    Kit("argv", shell_runner, Argv(argv=("true",)), Argv(argv=("sleep", str(LONG_S))), Argv(argv=("false",))),
+    Kit(
+        "python",
+        python_runner,
+        Python(code="def run(): return 1"),
+        Python(code=f"import time\ndef run(): time.sleep({LONG_S})"),
+        Python(code="def run(): return 1 / 0"),
+    ),
+    Kit("sleep", lambda _: SleepRunner(), Sleep(seconds=0.001), Sleep(seconds=LONG_S), None),
+    Kit("fake", lambda _: FakeRunner(_script), Sleep(seconds=0), Sleep(seconds=LONG_S), Sleep(seconds=-1)),
+]
