@@ -160,7 +160,7 @@ class SqliteJournal:
         witness = None
         try:
             witness = Witness(self._folder) if self._power else None
-            files: list[int] = []
+            files = _identities(self._folder)
             looked_at = 0.0
             while batch := self._gather():
                 number = self._durable + sum(len(sums) for _, sums in batch)
@@ -171,8 +171,7 @@ class SqliteJournal:
                 self._bytes_out += sum(len(text) for text, _ in batch)
                 self._saved(number)
                 if self._queue.empty() or monotonic() - looked_at > LOOK_S:
-                    files = files or _identities(self._folder)
-                    if files != _identities(self._folder):
+                    if _identities(self._folder) != files:
                         raise MachineError(
                             f"journal of run `{self._folder.name}`: its files in {self._folder} were removed or replaced"
                         )

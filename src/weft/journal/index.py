@@ -1,0 +1,220 @@
+"""The list of runs, kept in `.weft/index.db` so that it needs not be read from all journals each time.
+
+- The journals are the truth. The index can be deleted at any time, and one that is broken or cannot be written is done without.
+- A run is read again only if its journal's files have changed since. A damaged run is listed, and hides no other.
+- Any number of processes may use it: what they write is the same.
+"""
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from weft.core import facts as f
+from weft.journal.lock import holder
+from weft.journal.reader import NAME as JOURNAL
+from weft.journal.reader import read_facts
+from weft.model.errors import MachineError, UsageError
+from weft.model.suggest import did_you_mean
+
+NAME: Final = "index.db"
+_FORMAT = 1
+"""Goes up whenever RunRow or the fold changes: an index of another format is rebuilt."""
+
+_WAIT_S = 2.0
+"""How long to wait for another process's write of a few rows before doing without the index."""
+
+LAST: Final = "@"
+
+_LISTED_MAX = 5
+"""Candidates named in a message about an ambiguous run id."""
+
+
+RunStatus: TypeAlias = Literal["running", "suspended", "succeeded", "succeeded_with_errors", "failed", "cancelled"]
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One run in the list. Instants in seconds since the epoch; `makespan_s` is the time in which an engine was at work.
+
+    `damage` says why the journal could not be read to its end; the other fields are then those of its good part. `alive`:
+    an engine holds the run now. A run that is `running` and not alive lost its engine and can be resumed.
+    """
+
+    run: str
+    workflow: str = ""
+    source: str = ""
+    status: RunStatus = "running"
+    created_at: float = 0.0
+    ended_at: float | None = None
+    makespan_s: float = 0.0
+    steps: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    skipped: int = 0
+    damage: str = ""
+    alive: bool = False
+
+
+class Index:
+    """The runs below a state folder. Nothing here raises because of one run or of the index itself."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._rows: dict[str, RunRow] = {}
+
+    def refresh(self) -> None:
+        """Take in what has changed since the index was last written."""
+        known = self._load()
+        stamps = {folder.name: _stamp(folder) for folder in run_folders(self._state)}
+        changed = [run for run, stamp in stamps.items() if run not in known or known[run][0] != stamp]
+        self._rows = {run: row for run, (_, row) in known.items() if run in stamps}
+        for run in changed:
+            self._rows[run] = _fold(self._state / "runs" / run)
+        gone = known.keys() - stamps.keys()
+        if changed or gone:
+            self._save([(run, stamps[run], msgspec.json.encode(self._rows[run])) for run in changed], gone)
+
+    def runs(self) -> list[RunRow]:
+        """The runs as of the last refresh, the newest first."""
+        rows = sorted(self._rows.values(), key=lambda row: (-row.created_at, row.run))
+        return [
+            msgspec.structs.replace(row, alive=holder(self._state / "runs" / row.run) is not None)
+            if row.status == "running"
+            else row
+            for row in rows
+        ]
+
+    def _load(self) -> dict[str, tuple[str, RunRow]]:
+        try:
+            with closing(self._open()) as connection:
+                found = connection.execute("SELECT run, stamp, row FROM runs").fetchall()
+            return {run: (stamp, msgspec.json.decode(row, type=RunRow)) for run, stamp, row in found}
+        except (sqlite3.Error, ValueError, TypeError):
+            return {}
+
+    def _save(self, rows: list[tuple[str, str, bytes]], gone: Iterable[str]) -> None:
+        """Best effort, twice: an index that is broken is removed and written anew."""
+        for _ in range(2):
+            try:
+                with closing(self._open()) as connection, connection:
+                    connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", rows)
+                    connection.executemany("DELETE FROM runs WHERE run = ?", [(run,) for run in gone])
+                return
+            except sqlite3.OperationalError:
+                return
+            except sqlite3.Error:
+                with suppress(OSError):
+                    (self._state / NAME).unlink()
+
+    def _open(self) -> sqlite3.Connection:
+        path = self._state / NAME
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(path, timeout=_WAIT_S)
+        try:
+            connection.execute("PRAGMA synchronous = OFF")
+            if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
+                connection.executescript(
+                    "BEGIN IMMEDIATE; DROP TABLE IF EXISTS runs; CREATE TABLE runs (run TEXT PRIMARY KEY, stamp TEXT, row BLOB);"
+                    f"PRAGMA user_version = {_FORMAT}; COMMIT"
+                )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def run_folders(state: Path) -> Iterator[Path]:
+    """The folders of all runs that have a journal, in no order."""
+    with suppress(FileNotFoundError), os.scandir(state / "runs") as entries:
+        for entry in entries:
+            if os.path.exists(os.path.join(entry.path, JOURNAL)):
+                yield Path(entry.path)
+
+
+def find_run(state: Path, text: str) -> Path:
+    """The folder of the run that `text` names: an id, the unique beginning of one, or `@` for the newest. Raises UsageError."""
+    names = sorted(folder.name for folder in run_folders(state))
+    if not names:
+        raise UsageError(f"there is no run in {state}; `weft run FILE` makes one, `-C DIR` looks in another project")
+    if text == LAST:
+        index = Index(state)
+        index.refresh()
+        return state / "runs" / index.runs()[0].run
+    found = [text] if text in names else [name for name in names if text and name.startswith(text)]
+    if len(found) == 1:
+        return state / "runs" / found[0]
+    if found:
+        more = f" and {len(found) - _LISTED_MAX} more" if len(found) > _LISTED_MAX else ""
+        listed = ", ".join(f"`{name}`" for name in found[:_LISTED_MAX])
+        raise UsageError(f"`{text}` is the beginning of {len(found)} runs: {listed}{more}; write more of it")
+    near = did_you_mean(text, names)
+    hint = f"did you mean `{near}`?" if near else "`weft runs` lists them"
+    raise UsageError(f"there is no run `{text}`; {hint}")
+
+
+def _stamp(folder: Path) -> str:
+    """Changes whenever the journal does. Taken before reading, so that a change in between is seen the next time."""
+    parts = []
+    for name in (JOURNAL, JOURNAL + "-wal"):
+        with suppress(OSError):
+            found = os.stat(folder / name)
+            parts.append(f"{found.st_ino}.{found.st_mtime_ns}.{found.st_size}")
+    return " ".join(parts)
+
+
+def _fold(folder: Path) -> RunRow:
+    """One run, from its journal."""
+    created: f.RunCreated | None = None
+    status: RunStatus = "running"
+    settled: dict[str, str] = {}
+    damage = ""
+    makespan_s = last_at = 0.0
+    try:
+        for fact in read_facts(folder):
+            if not isinstance(fact, f.RunCreated | f.EngineAttached):  # between two engines no time passes for the run
+                makespan_s += max(0.0, fact.at - last_at)
+            last_at = fact.at
+            match fact:
+                case f.RunCreated():
+                    created = fact
+                case f.EngineAttached():
+                    status = "running"
+                case f.AttemptEnded(outcome="ok"):
+                    settled[fact.step] = "succeeded"
+                case f.StepFailed():
+                    settled[fact.step] = "failed"
+                case f.StepCancelled():
+                    settled[fact.step] = "cancelled"
+                case f.StepsSkipped():
+                    settled.update(dict.fromkeys(fact.steps, "skipped"))
+                case f.RunSuspended():
+                    status = "suspended"
+                case f.RunEnded():
+                    status = fact.status
+    except MachineError as error:
+        damage = str(error)
+    if created is None:
+        return RunRow(run=folder.name, damage=damage or "it never started: its journal holds no facts")
+    counts = Counter(settled.values())
+    return RunRow(
+        run=folder.name,
+        workflow=created.workflow.name,
+        source=created.source,
+        status=status,
+        created_at=created.at,
+        ended_at=None if status in ("running", "suspended") else last_at,
+        makespan_s=makespan_s,
+        steps=len(created.workflow.steps),
+        succeeded=counts["succeeded"],
+        failed=counts["failed"],
+        cancelled=counts["cancelled"],
+        skipped=counts["skipped"],
+        damage=damage,
+    )
