@@ -6,12 +6,12 @@ import os
 import resource
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.model.output import ErrorRecord
@@ -170,6 +170,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(inputs=st.dictionaries(st.text(max_size=8) | st.sampled_from(["A", "PATH"]), json_values, max_size=5))
 def test_a_variable_says_what_its_input_says_or_is_not_there(inputs: dict[str, Any]) -> None:
     job = make_job(Path(), Shell(script=""), inputs=inputs)
@@ -182,6 +183,7 @@ def test_a_variable_says_what_its_input_says_or_is_not_there(inputs: dict[str, A
     assert all("\0" not in text and "=" not in name for name, text in env.items())
 
 
+@settings(deadline=None)
 @given(items=st.lists(st.text(max_size=20), min_size=1, max_size=4), secret=st.text(min_size=1, max_size=8))
 def test_no_argument_holds_a_secret(items: list[str], secret: str) -> None:
     job = make_job(Path(), Argv(argv=tuple(items)), secrets=(secret,))
@@ -391,9 +393,11 @@ def no_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     hoard: list[int] = []
     try:
-        with pytest.raises(OSError, match="Too many open files"):
-            while True:
+        while len(hoard) < 200:
+            with suppress(OSError):  # Some are in use already.
                 hoard.append(os.open(os.devnull, os.O_RDONLY))
+                continue
+            break
         yield
     finally:
         for fd in hoard:

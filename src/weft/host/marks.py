@@ -13,19 +13,22 @@ import zlib
 from itertools import count
 
 MARKED = 1 << 62
-SERIAL_BITS = 29
-"""Half a thousand million marks before they repeat; only those alive at one time must differ."""
+ENGINE_BITS, SERIAL_BITS = 16, 16
+"""Below the hash of the run: the pid of the engine, and a serial number that repeats long after its last carrier is gone."""
+RUN_SHIFT = ENGINE_BITS + SERIAL_BITS
 
 _serials = count(1)
 
 
 def run_prefix(run: str) -> int:
-    """What all marks of a run have in common. (A second run meets the same prefix by a chance of 1 in 2**32.)"""
-    return MARKED | zlib.crc32(run.encode()) << SERIAL_BITS
+    """What all marks of a run have in common. (Another run has the same by a chance of 1 in 2**30.)"""
+    return (MARKED >> RUN_SHIFT | zlib.crc32(run.encode()) >> 2) << RUN_SHIFT
 
 
 def new_mark(run: str) -> int:
-    return run_prefix(run) | next(_serials) & (1 << SERIAL_BITS) - 1
+    """A mark that no living process has."""
+    engine, serial = os.getpid() % (1 << ENGINE_BITS), next(_serials) % (1 << SERIAL_BITS)
+    return run_prefix(run) | engine << SERIAL_BITS | serial
 
 
 def mark_of(pid: int) -> int:
@@ -38,7 +41,7 @@ def mark_of(pid: int) -> int:
 
 
 def has_prefix(mark: int, prefix: int) -> bool:
-    return mark >> SERIAL_BITS == prefix >> SERIAL_BITS
+    return mark >> RUN_SHIFT == prefix >> RUN_SHIFT
 
 
 def is_process(pid: int) -> bool:
