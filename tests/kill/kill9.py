@@ -42,10 +42,9 @@ def workflow() -> dict[str, Any]:
         else:
             flaky = '[ "$WEFT_ATTEMPT" -gt 1 ] || exit 3; ' if fails else ""
             script = f'echo "$WEFT_STEP" >> ran; sleep 0.0{random.randint(1, 5)}; {flaky}echo $(( {total} ))'
-            steps[f"s{n}"] = {"run": script, "retry": {"times": 2, "delay": "5ms"}}
+            steps[f"s{n}"] = {"run": script, "retry": {"times": 2, "delay": "5ms"}, "output": "json"}
         steps[f"s{n}"] |= {
             "with": values,
-            "output": "json",
             "resources": random.choice(({}, {"red": 1}, {"red": 2}, {"blue": 1})),
         }
     outputs = {f"s{n}": f"${{{{ steps.s{n}.output }}}}" for n in range(STEPS)}
@@ -77,7 +76,7 @@ class Trial:
             assert all(count > 0 for count in done.values())
             self.ended_ok = done
         after = self._ran()
-        again = {step: after[step] for step, count in self.ended_ok.items() if after[step] != count}
+        again = {step: after[step] for step, count in self.ended_ok.items() if count and after[step] != count}
         assert not again, f"complete, and ran again: {again}"
         assert set(after) == {f"s{n}" for n in range(STEPS)}, "not every step ran"
         assert self.outputs == expected(), "the outputs are others"
@@ -90,13 +89,14 @@ class Trial:
 
     def _live(self, arguments: list[str], *, kill: bool) -> bool:
         """Start an engine and read what it shows; kill it after a random number of facts. Returns whether it came to its end."""
-        engine = subprocess.Popen(
-            [*WEFT, *arguments, "--output", "json", "-j", "8"],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / "stderr").open("ab"),
-            start_new_session=True,
-        )
+        with (self.folder / "stderr").open("ab") as stderr:
+            engine = subprocess.Popen(
+                [*WEFT, *arguments, "--output", "json", "-j", "8"],
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
         assert engine.stdout is not None
         facts_until_kill = self.random.randrange(260) if kill else None
         killed = False
@@ -105,6 +105,7 @@ class Trial:
             if number == facts_until_kill:
                 engine.send_signal(signal.SIGKILL)  # and go on reading what it had shown by then
                 killed = True
+        engine.stdout.close()
         code = engine.wait(RUN_TIMEOUT_S)
         if killed and code == -signal.SIGKILL:
             return False
