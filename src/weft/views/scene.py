@@ -15,7 +15,7 @@ from weft.core.facts import Fact
 from weft.core.state import State
 from weft.core.status import Status
 from weft.model.units import format_duration
-from weft.views.story import message
+from weft.views.story import STOPPED, message
 from weft.views.text import STYLES, Cell, Paint, fit, names, pad, percent, plural, table, visible
 
 ROWS_MAX: Final = 25
@@ -81,6 +81,23 @@ class Scene:
         self._skipped = 0
         self._cancelled = 0
 
+    @classmethod
+    def of(cls, state: State) -> "Scene":
+        """The scene that a state shows. Its worklists may be emptied of what no longer counts."""
+        scene = cls()
+        scene.state = state
+        for i in state.alive:
+            if state.status[i] is Status.STOPPING:
+                scene._stopping[i] = None
+            else:
+                scene._running.add(state.demands.rank[i])
+        for i, until in state.backoff_until.items():
+            scene._backing_off.add((until, i))
+        scene._failed = [i for i in state.errors if state.status[i] is Status.FAILED]
+        scene._skipped = len(state.skips)
+        scene._cancelled = state.status.count(Status.CANCELLED)
+        return scene
+
     def see(self, fact: Fact) -> None:
         state = self.state
         apply(state, fact)
@@ -109,11 +126,13 @@ class Scene:
         """Painted rows, at most `height` and ROWS_MAX, none wider than `width`."""
         room = min(height, ROWS_MAX) - 1
         space = 1 if room >= SIDE_ROWS_MAX + 2 else 0  # an empty line above the progress
-        sections = self._sections(now, room - space, width) if room > 0 and width >= COLUMNS_WIDTH_MIN else []
-        lines = table([row for section in sections for row in section], paint, width, right=(2,), keep=(0, 2), indent=1)
-        if lines and space:
-            lines.append("")
-        return [*lines, self._progress(elapsed_s, width, paint)]
+        lines = self.sections(now, width, paint, room - space) if room > 0 and width >= COLUMNS_WIDTH_MIN else []
+        return [*lines, *[""] * (space if lines else 0), self._progress(elapsed_s, width, paint)]
+
+    def sections(self, now: float, width: int, paint: Paint, room: int = ROWS_MAX) -> list[str]:
+        """The rows without the progress, at most `room`."""
+        sections = self._sections(now, room, width)
+        return table([row for section in sections for row in section], paint, width, right=(2,), keep=(0, 2), indent=1)
 
     # ---- sections ----
 
@@ -174,7 +193,9 @@ class Scene:
         rows: list[list[Cell]] = []
         for i in list(self._stopping)[:count]:
             attempt = self.state.alive[i]
-            rows.append([("", ""), self._id(i), _since(attempt.started, now), (attempt.cause or "", "dim")])
+            rows.append(
+                [("", ""), self._id(i), _since(attempt.started, now), (STOPPED[attempt.cause] if attempt.cause else "", "dim")]
+            )
         return _labelled("stopping", _with_more(rows, len(self._stopping)))
 
     def _backing_off_rows(self, now: float, count: int) -> list[list[Cell]]:

@@ -196,6 +196,16 @@ _SKIPPED: Final = {
 }
 
 
+STOPPED: Final[dict[f.StopCause, str]] = {
+    "cancel": "the run was cancelled",
+    "stop": "a failure stopped the run",
+    "stop_layer": "a failure stopped its layer",
+    "timeout": "it took too long",
+    "suspend": "the run is suspended",
+}
+"""Why an attempt is, or a step was, brought to an end."""
+
+
 # ---- one teller for each kind of fact ----
 
 
@@ -242,7 +252,7 @@ def _lost(story: Story, fact: f.AttemptLost) -> None:
 
 
 def _stopping(story: Story, fact: f.AttemptStopping) -> None:
-    story.say_step("stopping", fact.step, fact.cause)
+    story.say_step("stopping", fact.step, STOPPED[fact.cause])
 
 
 def _backoff(story: Story, fact: f.BackoffStarted) -> None:
@@ -275,7 +285,7 @@ def message(error: ErrorRecord | None) -> str:
 def _cancelled(story: Story, fact: f.StepCancelled) -> None:
     story.errors.pop(fact.step, None)
     story.counts["cancelled"] += 1
-    story.say_step("cancelled", fact.step, fact.cause if fact.cause != "cancel" else "")
+    story.say_step("cancelled", fact.step, STOPPED[fact.cause])
 
 
 def _skipped(story: Story, fact: f.StepsSkipped) -> None:
@@ -306,7 +316,7 @@ def _suspended(story: Story, fact: f.RunSuspended) -> None:
 
 
 def _run_ended(story: Story, fact: f.RunEnded) -> None:
-    story.say("ended", f"{words(fact.status)}: {story.done:,} of {plural(story.total, 'step')}")
+    story.say("ended", words(fact.status))
 
 
 _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {

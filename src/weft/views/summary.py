@@ -52,8 +52,8 @@ def render(
         paint(label.ljust(LABEL_WIDTH - 2), "dim" if n else style) + "  " + fit(text, room)
         for n, (label, text) in enumerate(rows)
     ]
-    advice = _advice(state, run)
-    failed = [i for i in state.errors if state.status[i] is Status.FAILED]
+    failed = _failed(state)
+    advice = _advice(state, run, failed)
     left = height - len(lines) - len(advice) - 2
     return "\n".join(["", *lines, *_failures(state, failed, left, paint, width, logs), *advice])
 
@@ -103,6 +103,12 @@ def _numbers(numbers: Numbers, possible_makespan_s: float | None, width: int) ->
 # ---- failures ----
 
 
+def _failed(state: State) -> list[int]:
+    """The failed steps, first those that made the run fail."""
+    failed = [i for i in state.errors if state.status[i] is Status.FAILED]
+    return sorted(failed, key=lambda i: state.steps[i].on_error == "continue")
+
+
 def _failures(state: State, failed: Sequence[int], room: int, paint: Paint, width: int, logs: Logs | None) -> list[str]:
     lines = []
     if state.outputs and state.outputs.error:
@@ -147,14 +153,13 @@ def _skipped_because(state: State, i: int) -> list[str]:
 # ---- how to go on ----
 
 
-def _advice(state: State, run: str) -> list[str]:
+def _advice(state: State, run: str, failed: Sequence[int]) -> list[str]:
     if state.suspended:
         return ["", f"go on: weft resume {visible(run)}    give up: weft cancel {visible(run)}"]
     if state.cancelled:
         reason = f": {visible(state.cancelled.reason)}" if state.cancelled.reason else ""
         return ["", f"cancelled by {visible(state.cancelled.by)}{reason}"]
-    first = next((i for i in state.errors if state.status[i] is Status.FAILED), None)
-    if first is None:
+    if not failed:
         return []
-    step = visible(state.graph.ids[first])
+    step = visible(state.graph.ids[failed[0]])
     return ["", f"weft why {visible(run)} {step} · weft logs {visible(run)} {step} · weft show {visible(run)}"]

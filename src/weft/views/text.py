@@ -183,30 +183,31 @@ def table(
     paint: Paint,
     width: int,
     *,
+    head: Sequence[str] = (),
     right: Collection[int] = (),
     keep: Collection[int] = (),
     indent: int = 0,
 ) -> list[str]:
     """Rows in columns two spaces apart; the widest columns, but those of `keep`, give way until it fits.
 
-    `right` are the columns of numbers. A name (first column) is cut in its middle, everything else at its end.
+    A column in which no row says anything is left out, its head too. `right` are the columns of numbers. A name (first column) is
+    cut in its middle, everything else at its end.
     """
     cells = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
-    if not cells:
-        return []
-    columns = range(max(map(len, cells)))
-    widths = [min(max(width_of(row[c][0]) for row in cells if c < len(row)), width) for c in columns]
-    room = max(width - indent - 2 * (len(widths) - 1), len(widths))
+    columns = [c for c in range(max(map(len, cells), default=0)) if any(row[c][0] for row in cells if c < len(row))]
+    cells[:0] = [[(text, "dim") for text in head]] if head else []
+    widths = {c: min(max(width_of(row[c][0]) for row in cells if c < len(row)), width) for c in columns}
+    room = width - indent - 2 * (len(widths) - 1)
     giving = [c for c in columns if c not in keep]
-    while sum(widths) > room and any(widths[c] > COLUMN_WIDTH_MIN for c in giving):
+    while sum(widths.values()) > room and any(widths[c] > COLUMN_WIDTH_MIN for c in giving):
         widths[max(giving, key=widths.__getitem__)] -= 1
     lines = []
     for row in cells:
-        line = " " * indent
-        for c, (text, style) in enumerate(row):
+        parts = []
+        for c in columns:
+            text, style = row[c] if c < len(row) else ("", "")
             fitted = fit(text, widths[c]) if c else fit_name(text, widths[c])
             space = " " * (widths[c] - width_of(fitted))
-            painted = paint(fitted, style)
-            line += ("  " if c else "") + (space + painted if c in right else painted + space)
-        lines.append(line.rstrip())
+            parts.append(space + paint(fitted, style) if c in right else paint(fitted, style) + space)
+        lines.append((" " * indent + "  ".join(parts)).rstrip())
     return lines
