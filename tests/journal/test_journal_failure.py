@@ -1,6 +1,7 @@
 """A disk that does not take it: one clear report, nothing that was reported is lost, no unit is there in part, nothing hangs."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -181,6 +182,12 @@ def as_nobody(code: str, folder: Path) -> str:
     return done.stdout
 
 
+READ = """
+try:
+    print(len(list(read_facts(folder))))
+except MachineError as error:
+    print(error)
+"""
 OPEN = """
 try:
     SqliteJournal(folder, durability="power", create={create})
@@ -200,4 +207,26 @@ def test_a_folder_that_may_not_be_written(shared: Path) -> None:
     assert as_nobody("print(len(list(read_facts(folder))))", folder) == "2\n"
     assert sorted(path.name for path in folder.iterdir()) == ["durable", "journal.db", "lock"]
     assert "Permission denied" in as_nobody(OPEN.format(create=False), folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+@pytest.mark.parametrize(
+    ("kept", "says"), [(("-wal", "-shm"), "3"), (("-wal",), "may be written; copy"), ((), "2")], ids=["live", "moved", "bare"]
+)
+def test_a_crashed_run_in_a_folder_that_may_not_be_written(shared: Path, kept: tuple[str, ...], says: str) -> None:
+    folder, live = shared / "bold-otter", shared / "live"
+    journal = SqliteJournal(live, durability="process", create=True)
+    journal.append([created(), started(1)])
+    journal.close()
+    journal = SqliteJournal(live, durability="process", create=False)
+    listener = Listener(journal)
+    journal.append([started(2)])
+    listener.wait()
+    shutil.copytree(live, folder)
+    journal.close()
+    for end in {"-wal", "-shm"} - set(kept):
+        (folder / (NAME + end)).unlink()
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    assert says in as_nobody(READ, folder)
     assert "Permission denied" in as_nobody(OPEN.format(create=True), shared / "calm-heron")

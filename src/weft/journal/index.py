@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from weft.core import facts as f
+from weft.journal.faults import SQLITE_ERRORS
 from weft.journal.lock import holder
 from weft.journal.reader import NAME as JOURNAL
 from weft.journal.reader import read_facts
@@ -35,7 +36,7 @@ _LISTED_MAX = 5
 """Candidates named in a message about an ambiguous run id."""
 
 
-RunStatus: TypeAlias = Literal["running", "suspended", "succeeded", "succeeded_with_errors", "failed", "cancelled"]
+RunStatus: TypeAlias = Literal["running", "suspended"] | f.Outcome
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,20 +96,20 @@ class Index:
             with closing(self._open()) as connection:
                 found = connection.execute("SELECT run, stamp, row FROM runs").fetchall()
             return {run: (stamp, msgspec.json.decode(row, type=RunRow)) for run, stamp, row in found}
-        except (sqlite3.Error, ValueError, TypeError):
+        except (*SQLITE_ERRORS, ValueError, TypeError):
             return {}
 
     def _save(self, rows: list[tuple[str, str, bytes]], gone: Iterable[str]) -> None:
-        """Best effort, twice: an index that is broken is removed and written anew."""
+        """Best effort: an index that is broken is removed and written anew; who finds it busy leaves the work to the next."""
         for _ in range(2):
             try:
                 with closing(self._open()) as connection, connection:
                     connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", rows)
                     connection.executemany("DELETE FROM runs WHERE run = ?", [(run,) for run in gone])
                 return
-            except sqlite3.OperationalError:
-                return
-            except sqlite3.Error:
+            except SQLITE_ERRORS as error:
+                if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+                    return
                 with suppress(OSError):
                     (self._state / NAME).unlink()
 

@@ -6,6 +6,7 @@
 - Nobody but SQLite opens `journal.db`: closing any other descriptor of it would drop SQLite's own file locks.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,16 +151,14 @@ def _connect(folder: Path) -> sqlite3.Connection:
         raise damaged(folder, f"{NAME} has {size} bytes: nothing was ever saved in it, or it was cut")
     try:
         return _checked(folder, "mode=ro")
-    except sqlite3.OperationalError as error:
-        # A write-ahead log needs a writable folder or the writer's shared memory; without a log the file alone will do.
-        if error.sqlite_errorname not in (
-            "SQLITE_CANTOPEN",
-            "SQLITE_READONLY_CANTINIT",
-            "SQLITE_READONLY_DIRECTORY",
-        ) or _log_bytes(path):
-            raise explain(error, folder) from error
     except SQLITE_ERRORS as error:
-        raise explain(error, folder) from error
+        if os.access(folder, os.W_OK):
+            raise explain(error, folder) from error
+        if _log_bytes(path):
+            where = "which SQLite reads only in a folder that may be written"
+            what = f"journal of run `{folder.name}`: its last facts are in {NAME}-wal, {where}"
+            raise MachineError(f"{what}; copy {folder} to one") from error
+    # Where SQLite may not make the files that it wants beside this one, and there is nothing in them, it can do without.
     try:
         return _checked(folder, "mode=ro&immutable=1")
     except SQLITE_ERRORS as error:
