@@ -178,6 +178,8 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
             raise UsageError(f"run `{folder.name}` has ended ({state.ended.status}); `weft show {folder.name}` tells more")
         _say_if_changed(state.created, options.say)
         secrets = {} if then else secret_values(state.workflow.secrets)
+        for observer in options.observers:
+            observer.recall(journal.read())
         sweep(state.created.run, [(attempt.pid, attempt.pid_started) for attempt in state.alive.values()])
     except BaseException:
         journal.close()

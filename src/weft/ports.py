@@ -1,6 +1,6 @@
 """The ports: what the engine needs from the world, as protocols. The engine knows these and never an adapter."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -159,6 +159,10 @@ class Executor(Protocol):
 
 class Observer(Protocol):
     """Somebody who is shown facts, in order, once they are durable."""
+
+    def recall(self, facts: Iterable[Fact]) -> None:
+        """Facts of earlier engines: to be known, not to be shown. Called once, before `see`, when a run is resumed."""
+        ...
 
     def see(self, facts: Sequence[Fact]) -> None: ...
 

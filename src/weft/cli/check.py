@@ -10,6 +10,7 @@ import msgspec
 from weft import app
 from weft.cli.common import leave, load, look_at, settings_options, show_problems, take_settings, use_color
 from weft.model.errors import UsageError
+from weft.model.problem import Problem
 from weft.model.workflow import Workflow
 from weft.settings import Settings
 
@@ -30,7 +31,8 @@ def check(files: tuple[str, ...], simulate: int, as_json: bool, **options: Any) 
     and checks after each step that no limit is exceeded, nothing runs twice, and the run comes to an end.
     """
     settings = take_settings(options)
-    failed, problems = False, []
+    failed = False
+    problems: list[Problem] = []
     for file in files:
         loaded, data = look_at(file, settings)
         failed = failed or loaded.workflow is None
@@ -45,7 +47,7 @@ def check(files: tuple[str, ...], simulate: int, as_json: bool, **options: Any) 
     if as_json:
         from weft.views.problems import as_json as problems_as_json
 
-        click.echo(msgspec.json.format(msgspec.json.encode(problems_as_json(problems)), indent=2))
+        click.echo(problems_as_json(problems))
     leave(2 if failed else 0)
 
 
@@ -115,10 +117,10 @@ def explain(code: str | None) -> None:
         for known, entry in CODES.items():
             click.echo(f"{known}  {entry.title}")
         return
-    entry = CODES.get(code.upper())
-    if entry is None:
+    if code.upper() not in CODES:
         near = did_you_mean(code.upper(), CODES)
         raise UsageError(f"`{code}` is not an error code of weft" + (f"; did you mean `{near}`?" if near else ""))
+    entry = CODES[code.upper()]
     parts = [f"{code.upper()}: {entry.title}", entry.why, entry.fix]
     if entry.wrong:
         parts += ["Wrong:\n" + indent(entry.wrong.rstrip(), "    ")]

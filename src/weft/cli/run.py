@@ -1,5 +1,7 @@
 """`weft run`, `weft resume`, `weft cancel`: the verbs that let an engine work."""
 
+import os
+import shutil
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +14,7 @@ from weft import app
 from weft.cli.common import find_run, leave, load, settings_options, state_folder, take_settings, use_color
 from weft.core.facts import Limits
 from weft.core.measure import Measure
+from weft.engine.folder import RunFolder
 from weft.model.errors import UsageError
 from weft.model.inputs import bind_inputs
 from weft.model.workflow import Workflow
@@ -147,8 +150,6 @@ class View:
         self._verbose = verbose
         output = "quiet" if quiet else settings["output"]
         if output == "auto":
-            import os
-
             output = "live" if sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb") else "lines"
         self.output: str = output
         self.color = use_color(settings["color"], sys.stderr)
@@ -175,8 +176,16 @@ class View:
             limits=limits,
             grace_s=self._settings["grace"],
             observers=(self._observer,) if self._observer else (),
-            say=lambda text: click.echo(text, err=True),
+            say=self._say,
         )
+
+    def _say(self, text: str) -> None:
+        """Through the view where there is one: a live view must know of every line."""
+        say = getattr(self._observer, "say", None)
+        if say:
+            say(text)
+        elif self.output != "quiet":
+            click.echo(text, err=True)
 
     def finish(self, result: app.Result) -> int:
         """Print summary and outputs; returns the exit code."""
@@ -213,4 +222,19 @@ class View:
 
             durations = {step.step: step.run_s for step in numbers.steps}
             possible_s = foreseen_makespan_s(result.state.workflow, durations, result.state.limits)
-        return render(numbers, measure.state, run=result.run, possible_makespan_s=possible_s, color=self.color)
+        paths = RunFolder(result.folder)
+
+        def logs(step: str, attempt: int) -> str:
+            return os.path.relpath(paths.stderr(step, attempt))
+
+        size = shutil.get_terminal_size((100, 24))
+        return render(
+            numbers,
+            measure.state,
+            run=result.run,
+            possible_makespan_s=possible_s,
+            color=self.color,
+            width=size.columns,
+            height=size.lines,
+            logs=None if result.state.workflow.durability == "none" else logs,
+        )

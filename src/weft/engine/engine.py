@@ -64,7 +64,7 @@ class Engine:
         self._runners = runners
         self._clock = clock
         self._jobs = jobs
-        self._observers = observers
+        self._observers = list(observers)
         self._secrets = secrets
         self._grace_s = grace_s
         self._inbox: deque[tuple[Observed, Acknowledge | None]] = deque()
@@ -158,13 +158,19 @@ class Engine:
         if self._left.done():
             return
         while self._unseen and self._unseen[0][0] <= durable:
-            facts = self._unseen.popleft()[1]
-            for observer in self._observers:
-                observer.see(facts)
+            self._show(self._unseen.popleft()[1])
         while self._acks and self._acks[0][0] <= durable:
             self._acks.popleft()[1]()
         while self._commands and self._commands[0][0] <= durable:
             self._perform(heappop(self._commands)[2])
+
+    def _show(self, facts: list[Fact]) -> None:
+        for observer in self._observers[:]:
+            try:
+                observer.see(facts)
+            except Exception as error:  # our bug, but no reason for a run to suffer: it goes on without this view
+                self._observers.remove(observer)
+                self._loop.call_exception_handler({"message": "a view failed and is dropped", "exception": error})
 
     def _fail(self, error: BaseException) -> None:
         if not self._left.done():

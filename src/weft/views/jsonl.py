@@ -5,7 +5,7 @@
 - An output that holds the value of a secret is null.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Final
 
 import msgspec
@@ -26,6 +26,9 @@ class JsonLines:
 
     def __init__(self, stream: IO[str]) -> None:
         self._outlet = Outlet(stream, patient=True)
+
+    def recall(self, facts: Iterable[Fact]) -> None:
+        """Facts of earlier engines are not written again: whoever wants them has the journal."""
 
     def see(self, facts: Sequence[Fact]) -> None:
         if not self._outlet.dead:

@@ -1,0 +1,134 @@
+"""`weft runs`, `weft show`, `weft why`: looking at runs, living or not, from their journals."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from weft.cli.common import find_run, report, settings_options, state_folder, take_settings, use_color
+from weft.core.measure import Measure
+from weft.engine.folder import RunFolder
+from weft.journal.index import Index
+from weft.journal.reader import read_facts
+from weft.model.errors import MachineError, UsageError
+from weft.model.suggest import did_you_mean
+from weft.settings import Settings
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+@click.command("runs")
+@settings_options("state", "color")
+@json_option
+def runs(as_json: bool, **options: Any) -> None:
+    """List the runs of this project, the newest first."""
+    from weft.views import runs as view
+
+    settings = take_settings(options)
+    index = Index(state_folder(settings))
+    index.refresh()
+    if as_json:
+        print_json(view.as_json(index.runs()))
+    else:
+        click.echo(view.render(index.runs(), color=use_color(settings["color"], sys.stdout), width=_width()))
+
+
+class Look:
+    """A run as its journal tells it. `damage` is what keeps the rest of the journal from being read, if anything does."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.folder: Path = find_run(name, settings)
+        self.run = self.folder.name
+        self.color = use_color(settings["color"], sys.stdout)
+        self.damage: MachineError | None = None
+        self._measure = Measure()
+        try:
+            for fact in read_facts(self.folder):
+                self._measure.see(fact)
+        except MachineError as error:
+            if self._measure.state.created is None:
+                raise
+            self.damage = error
+        self.state = self._measure.state
+        self.numbers = self._measure.numbers()
+
+    def step(self, step: str) -> str:
+        """The step of that name. Raises UsageError with a suggestion."""
+        if step not in self.state.graph.index:
+            near = did_you_mean(step, self.state.graph.ids)
+            raise UsageError(f"run `{self.run}` has no step `{step}`" + (f"; did you mean `{near}`?" if near else ""))
+        return step
+
+    def leave(self) -> None:
+        if self.damage:
+            sys.stdout.flush()
+            sys.exit(report(self.damage))
+
+
+@click.command("show")
+@click.argument("name", metavar="RUN", default="@")
+@click.option("--step", "-s", metavar="STEP", help="Only this step, in detail: why, attempts, output, logs.")
+@settings_options("state", "color")
+@json_option
+def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
+    """Show a RUN: its steps with status, times and errors. `@` is the last run."""
+    from weft.views import show as view
+
+    look = Look(name, take_settings(options))
+    if step is None:
+        if as_json:
+            print_json(view.as_json(look.numbers, look.state, run=look.run))
+        else:
+            click.echo(view.render(look.numbers, look.state, run=look.run, color=look.color, width=_width()))
+    else:
+        attempts = view.attempts_of(read_facts(look.folder), look.step(step))
+        if as_json:
+            print_json(view.step_as_json(look.state, step, attempts, run=look.run))
+        else:
+            paths = RunFolder(look.folder)
+            click.echo(
+                view.render_step(
+                    look.state,
+                    step,
+                    attempts,
+                    run=look.run,
+                    color=look.color,
+                    width=_width(),
+                    logs=lambda step, attempt: str(paths.stdout(step, attempt).with_suffix("")),
+                )
+            )
+    look.leave()
+
+
+@click.command("why")
+@click.argument("name", metavar="[RUN]", default="@")
+@click.argument("step", metavar="[STEP]", required=False)
+@settings_options("state", "color")
+@json_option
+def why(name: str, step: str | None, as_json: bool, **options: Any) -> None:
+    """Say why a STEP waits, ran, failed or was skipped; without a STEP, what the RUN waits for. `@` is the last run."""
+    from weft.views import why as view
+
+    look = Look(name, take_settings(options))
+    now = look.state.now if look.state.ended or look.state.suspended else max(time.time(), look.state.now)
+    if step is None and as_json:
+        print_json(view.run_as_json(look.state, run=look.run))
+    elif step is None:
+        click.echo(view.render_run(look.state, run=look.run, now=now, color=look.color, width=_width()))
+    elif as_json:
+        print_json(view.step_as_json(look.state, look.step(step)))
+    else:
+        click.echo(view.render_step(look.state, look.step(step), now=now, color=look.color))
+    look.leave()
