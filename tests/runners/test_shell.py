@@ -176,7 +176,7 @@ def test_a_variable_says_what_its_input_says_or_is_not_there(inputs: dict[str, A
     job = make_job(Path(), Shell(script=""), inputs=inputs)
     env = environment(job, {"A": "base"}, {})
     for name, value in inputs.items():
-        if name in env:
+        if name in env and not name.startswith("WEFT_"):
             assert (
                 env[name] == ("" if value is None else value) if isinstance(value, str | None) else json.loads(env[name]) == value
             )

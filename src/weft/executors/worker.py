@@ -294,7 +294,7 @@ def serve(call: dict[str, Any], place: Place, codes: dict[str, CodeType]) -> Non
     result, record = outcome
     if os.getpid() != place.pid:
         os._exit(70)  # A fork that the step made and that came back here: one worker is enough.
-    for stream in (sys.stdout, sys.stderr):
+    for stream in place.streams:
         try:
             stream.flush()
         except (OSError, ValueError):
