@@ -42,7 +42,7 @@ class Live:
         self._outlet = Outlet(stream)
         self._clock = clock
         self._paint = Paint(color)
-        self._story = Story(self._paint, clock, starts=False, tail_lines=TAIL_LINES_MAX)
+        self._story = Story(self._paint, clock, as_log=False, tail_lines=TAIL_LINES_MAX)
         self._scene = Scene()
         self._above: deque[str] = deque(maxlen=ABOVE_LINES_MAX)
         self._rows: list[str] = []
@@ -76,7 +76,7 @@ class Live:
     def _draw(self) -> None:
         self._drawn_at = self._clock()
         if self._outlet.ready() and self._scene.state.created:
-            width, height = self._outlet.width_and_height()
+            width, height = self._outlet.size()
             now = self._story.now()
             self._write(self._scene.rows(now, self._story.elapsed_s(now), width - 1, height - 1, self._paint))
         if not self._outlet.dead and (self._above or self._scene.ticks):
@@ -86,7 +86,7 @@ class Live:
         """Replace the rows on the screen, letting what waits scroll by above them."""
         if rows == self._rows and not self._above:
             return
-        width, height = self._outlet.width_and_height()
+        width, height = self._outlet.size()
         # a terminal that became narrower has broken the old rows; in one that does not do so, some lines above are written over
         lines_up = min(sum(max(1, -(-taken // width)) for taken in self._widths), height - 1)
         up = f"\x1b[{lines_up}A" if lines_up else ""

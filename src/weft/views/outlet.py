@@ -22,6 +22,26 @@ _PLAIN: Final = str.maketrans("…━─→·×✓✗│␤", "~=->.x+x|/")
 """For streams that cannot say it: one character for one, so that columns stay."""
 
 
+SMALLEST: Final = (80, 24)
+"""Columns and lines of a terminal that does not know its size."""
+
+LONG_LINES: Final = (100, 24)
+"""What is put into a file or a pipe, where nothing limits it, should still look well in a window."""
+
+
+def screen_size(stream: IO[str]) -> tuple[int, int]:
+    """Columns and lines for what is printed to a stream."""
+    return _size(_fileno(stream), LONG_LINES)
+
+
+def _size(fd: int, otherwise: tuple[int, int]) -> tuple[int, int]:
+    try:
+        width, height = os.get_terminal_size(fd)
+    except OSError:
+        return otherwise
+    return (width, height) if width and height else SMALLEST  # some terminals say 0
+
+
 class Outlet:
     """`write` takes text; `dead` is set once the stream is gone for good."""
 
@@ -37,13 +57,9 @@ class Outlet:
         self._backlog = bytearray()
         self._left_out = 0
 
-    def width_and_height(self) -> tuple[int, int]:
-        """Columns and lines of the terminal as it is now; 80 × 24 if there is none."""
-        try:
-            width, height = os.get_terminal_size(self._fd)
-        except OSError:
-            width = height = 0
-        return width or 80, height or 24  # some terminals do not know their size and say 0
+    def size(self) -> tuple[int, int]:
+        """Columns and lines of the terminal as it is now."""
+        return _size(self._fd, SMALLEST)
 
     def ready(self, wait_ms: int = 0) -> bool:
         """Whether somebody takes what is written now. True once nobody ever will: then `write` finds out."""

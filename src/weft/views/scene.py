@@ -15,7 +15,7 @@ from weft.core.facts import Fact
 from weft.core.state import State
 from weft.core.status import Status
 from weft.model.units import format_duration
-from weft.views.story import STOPPED, message
+from weft.views.story import STOPPED, attempt_words, message
 from weft.views.text import STYLES, Cell, Paint, fit, names, pad, percent, plural, table, visible
 
 ROWS_MAX: Final = 25
@@ -32,6 +32,11 @@ KINDS_NAMED_MAX: Final = 32
 
 COLUMNS_WIDTH_MIN: Final = 32
 """On a narrower terminal there is only the progress."""
+
+LABEL_WIDTH: Final = len("backing off")
+NAME_WIDTH_MAX: Final = 24
+TIME_WIDTH: Final = len("59m59s")
+"""Least widths, so that columns stand still while rows come and go."""
 
 NAMED_MAX: Final = 8
 BESIDE_NAMES_WIDTH: Final = 54
@@ -80,12 +85,14 @@ class Scene:
         self._failed: list[int] = []
         self._skipped = 0
         self._cancelled = 0
+        self._name_width = 0
 
     @classmethod
     def of(cls, state: State) -> "Scene":
         """The scene that a state shows. Its worklists may be emptied of what no longer counts."""
         scene = cls()
         scene.state = state
+        scene._name_width = _name_width(state)
         for i in state.alive:
             if state.status[i] is Status.STOPPING:
                 scene._stopping[i] = None
@@ -102,6 +109,8 @@ class Scene:
         state = self.state
         apply(state, fact)
         match fact:
+            case f.RunCreated():
+                self._name_width = _name_width(state)
             case f.AttemptStarted():
                 self._running.add(state.demands.rank[state.graph.index[fact.step]])
             case f.AttemptStopping():
@@ -132,7 +141,8 @@ class Scene:
     def sections(self, now: float, width: int, paint: Paint, room: int = ROWS_MAX) -> list[str]:
         """The rows without the progress, at most `room`."""
         sections = self._sections(now, room, width)
-        return table([row for section in sections for row in section], paint, width, right=(2,), keep=(0, 2), indent=1)
+        rows = [row for section in sections for row in section]
+        return table(rows, paint, width, right=(2,), keep=(0, 2), least=(LABEL_WIDTH, self._name_width, TIME_WIDTH), indent=1)
 
     # ---- sections ----
 
@@ -184,7 +194,7 @@ class Scene:
         step, attempt = self.state.steps[i], self.state.alive[i]
         notes = [
             f"of {format_duration(step.expect_s)} expected" if step.expect_s is not None else "",
-            f"attempt {attempt.number} of {step.retry.times + 1}" if attempt.number > 1 else "",
+            attempt_words(attempt.number, step) if attempt.number > 1 else "",
             visible(step.title),
         ]
         return [("", ""), self._id(i), _since(attempt.started, now), (", ".join(filter(None, notes)), "dim")]
@@ -203,7 +213,7 @@ class Scene:
         rows: list[list[Cell]] = []
         for when, i in self._backing_off.least(count, lambda item: until.get(item[1]) == item[0]):
             wait = format_duration(max(0.0, round(when - now)))
-            number = f"attempt {self.state.attempts[i] + 1} of {self.state.steps[i].retry.times + 1}"
+            number = attempt_words(self.state.attempts[i] + 1, self.state.steps[i])
             rows.append([("", ""), self._id(i), "", (f"{number} in {wait}", "dim")])
         return _labelled("backing off", _with_more(rows, len(until)))
 
@@ -272,6 +282,10 @@ class Scene:
         filled = int(room * share)
         bar = paint("━" * filled, "green") + paint("─" * (room - filled), "dim")
         return f" {head}  {bar} {pad(percent(share), 4, right=True)}  {tail}"
+
+
+def _name_width(state: State) -> int:
+    return min(max(map(len, state.graph.ids), default=0), NAME_WIDTH_MAX)
 
 
 def _since(started: float, now: float) -> str:

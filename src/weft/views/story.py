@@ -39,7 +39,8 @@ RUNNING_NAMED_MAX: Final = 3
 
 
 class Story:
-    """`tell` takes facts and gives lines. `starts`: tell also that an attempt started. `tail_lines`: of a failed step."""
+    """`tell` takes facts and gives lines. `as_log`: for a log that is read alone, which also says what a
+    live view and a summary show: starts, and the end. `tail_lines`: of a failed step."""
 
     def __init__(
         self,
@@ -47,11 +48,11 @@ class Story:
         clock: Callable[[], float],
         *,
         verbose: int = 0,
-        starts: bool = True,
+        as_log: bool = True,
         tail_lines: int = TAIL_LINES_MAX,
     ) -> None:
         self.verbose = verbose
-        self.starts = starts
+        self.as_log = as_log
         self.tail_lines = tail_lines
         self.run = self.name = ""
         self.steps: dict[str, Step] = {}
@@ -182,6 +183,12 @@ def at_once(limits: Limits, steps: Iterable[Step]) -> str:
     return f"at most {' and '.join(said)} at once" if said else "no limit on how many at once"
 
 
+def attempt_words(number: int, step: Step) -> str:
+    """`attempt 2 of 3`; lost attempts do not count, so there may be more than `retry` allows."""
+    allowed = step.retry.times + 1
+    return f"attempt {number} of {allowed}" if number <= allowed else f"attempt {number}"
+
+
 def skip_reason(fact: f.StepsSkipped) -> str:
     return _SKIPPED[fact.reason].format(by=visible(fact.because))
 
@@ -221,9 +228,9 @@ def _attached(story: Story, fact: f.EngineAttached) -> None:
 
 def _started(story: Story, fact: f.AttemptStarted) -> None:
     story.alive[fact.step] = (fact.attempt, fact.at)
-    if story.starts:
+    if story.as_log:
         step = story.steps[fact.step]
-        parts = [f"attempt {fact.attempt} of {step.retry.times + 1}"] if fact.attempt > 1 else []
+        parts = [attempt_words(fact.attempt, step)] if fact.attempt > 1 else []
         story.say_step("started", fact.step, "  ".join([*parts, visible(step.title)]))
 
 
@@ -247,8 +254,10 @@ def _ended(story: Story, fact: f.AttemptEnded) -> None:
 
 def _lost(story: Story, fact: f.AttemptLost) -> None:
     story.alive.pop(fact.step, None)
-    how = "its engine died" if fact.reason == "crash" else "the run is suspended"
-    story.say_step("lost", fact.step, f"{how}; it runs again")
+    if fact.reason == "crash":
+        story.say_step("lost", fact.step, "its engine died; it runs again")
+    else:
+        story.say_step("stopped", fact.step, "it runs again when the run is resumed")
 
 
 def _stopping(story: Story, fact: f.AttemptStopping) -> None:
@@ -261,8 +270,7 @@ def _backoff(story: Story, fact: f.BackoffStarted) -> None:
     story.say_step(
         "retry",
         fact.step,
-        f"{message(error)}; attempt {fact.attempt + 1} of {step.retry.times + 1}"
-        f" in {format_duration(max(0.0, fact.until - fact.at))}",
+        f"{message(error)}; {attempt_words(fact.attempt + 1, step)} in {format_duration(max(0.0, fact.until - fact.at))}",
     )
 
 
@@ -302,8 +310,9 @@ def _cancel_requested(story: Story, fact: f.CancelRequested) -> None:
 
 
 def _suspend_requested(story: Story, fact: f.SuspendRequested) -> None:
+    by = f"asked for by {visible(fact.by)}; " if fact.by else ""
     running = plural(len(story.alive), "running step")
-    story.say("suspend", f"nothing new starts; {running} may end" if fact.how == "drain" else f"{running} are ended")
+    story.say("suspend", f"{by}nothing new starts, {running} may end" if fact.how == "drain" else f"{by}ending {running}")
 
 
 def _outputs(story: Story, fact: f.OutputsEvaluated) -> None:
@@ -312,11 +321,13 @@ def _outputs(story: Story, fact: f.OutputsEvaluated) -> None:
 
 
 def _suspended(story: Story, fact: f.RunSuspended) -> None:
-    story.say("suspended", f"{story.done:,} of {plural(story.total, 'step')} done")
+    if story.as_log:
+        story.say("suspended", f"{story.done:,} of {plural(story.total, 'step')} done")
 
 
 def _run_ended(story: Story, fact: f.RunEnded) -> None:
-    story.say("ended", words(fact.status))
+    if story.as_log:
+        story.say("ended", words(fact.status))
 
 
 _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {

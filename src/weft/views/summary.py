@@ -7,7 +7,7 @@ from weft.core.measure import Numbers
 from weft.core.state import State
 from weft.core.status import Status
 from weft.model.units import format_duration
-from weft.views.story import message
+from weft.views.story import attempt_words, message
 from weft.views.text import STYLES, Paint, chain, fit, fit_name, last_lines, names, percent, plural, visible, words
 
 SCREEN_LINES: Final = 24
@@ -128,7 +128,7 @@ def _failures(state: State, failed: Sequence[int], room: int, paint: Paint, widt
 def _failure(state: State, i: int, tail_lines: int, paint: Paint, width: int, logs: Logs | None) -> list[str]:
     """A failed step: its error, what it said last, whom it took along, and where its log is."""
     error, attempts = state.errors[i], state.attempts[i]
-    tried = f" (attempt {attempts} of {state.steps[i].retry.times + 1})" if attempts > 1 else ""
+    tried = f" ({attempt_words(attempts, state.steps[i])})" if attempts > 1 else ""
     step = visible(state.graph.ids[i])
     lines = [
         f"{paint('✗', STYLES['failed'])} {paint(step, 'bold')}  {fit(message(error), max(width - len(step) - 8, 20))}{tried}"

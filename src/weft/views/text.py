@@ -186,17 +186,21 @@ def table(
     head: Sequence[str] = (),
     right: Collection[int] = (),
     keep: Collection[int] = (),
+    least: Sequence[int] = (),
     indent: int = 0,
 ) -> list[str]:
     """Rows in columns two spaces apart; the widest columns, but those of `keep`, give way until it fits.
 
-    A column in which no row says anything is left out, its head too. `right` are the columns of numbers. A name (first column) is
-    cut in its middle, everything else at its end.
+    A column in which no row says anything is left out, its head too, unless it has a `least` width. `right` are the columns of
+    numbers. A name (first column) is cut in its middle, everything else at its end.
     """
     cells = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
-    columns = [c for c in range(max(map(len, cells), default=0)) if any(row[c][0] for row in cells if c < len(row))]
+    columns = [
+        c for c in range(max(map(len, cells), default=0)) if c < len(least) or any(row[c][0] for row in cells if c < len(row))
+    ]
     cells[:0] = [[(text, "dim") for text in head]] if head else []
     widths = {c: min(max(width_of(row[c][0]) for row in cells if c < len(row)), width) for c in columns}
+    widths.update({c: max(widths[c], least[c]) for c in columns if c < len(least)})
     room = width - indent - 2 * (len(widths) - 1)
     giving = [c for c in columns if c not in keep]
     while sum(widths.values()) > room and any(widths[c] > COLUMN_WIDTH_MIN for c in giving):
