@@ -83,6 +83,7 @@ def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale
 
 
 def _loaded(workflow: Workflow | None, problems: list[Problem], form: str, places: Callable[[str], Place]) -> Loaded:
+    problems = list(dict.fromkeys(problems))  # what an alias repeats is wrong once
     problems.sort(key=lambda problem: (problem.place.line == 0 and problem.code == "W199", problem.place))
     return Loaded(None if problems else workflow, tuple(problems), form, places)
 
@@ -117,16 +118,20 @@ def _recognise(value: Any, findings: Any) -> str:
     """The format that the content is in; empty if it is none, which is reported."""
     from weft.formats import native, wfformat
     from weft.formats.document import Where
+    from weft.formats.shapes import quoted
+    from weft.model.spec import RECORDS
 
     if wfformat.recognises(value):
         return "wfformat"
     if native.recognises(value):
         return "native"
-    if isinstance(value, dict):
-        keys = ", ".join(f"`{key[:40]}`" for key in list(value)[:5]) or "no keys"
-        message = f"this is no workflow: it has no `steps`, but {keys}"
-    else:
-        message = "this is no workflow: the file must hold a mapping with `steps`"
-    hint = "the smallest workflow is `steps: { hello: { run: echo hello } }`; for other formats see `weft run --help`"
-    findings.add("W122", message, Where(()), hint=hint)
+    hint = "the smallest workflow is `steps: { hello: { run: echo hello } }`"
+    if not isinstance(value, dict):
+        findings.add("W122", "this is no workflow: the file must hold a mapping with `steps`", Where(()), hint=hint)
+        return ""
+    keys = f"but {quoted(value)}" if value else "and no other key"
+    for key in value:
+        if RECORDS["workflow"].meant.get(key) == "steps" or findings.meant(key, ("steps",)):
+            hint = f"`{key}` is called `steps` here; {hint}"
+    findings.add("W122", f"this is no workflow: it has no `steps`, {keys}", Where(()), hint=hint)
     return ""

@@ -131,10 +131,14 @@ class Findings:
         else:
             self._left_out += 1
 
-    def suggest(self, name: str, candidates: Iterable[str]) -> str:
-        """`did you mean …?`, or nothing."""
+    def meant(self, name: str, candidates: Iterable[str]) -> str | None:
+        """The candidate that was most likely meant. After many questions the answer is always None."""
         self._suggestions_left -= 1
-        found = did_you_mean(name, candidates) if self._suggestions_left >= 0 else None
+        return did_you_mean(name, candidates) if self._suggestions_left >= 0 else None
+
+    def suggest(self, name: str, candidates: Iterable[str]) -> str:
+        """The same as a hint: `did you mean …?`, or nothing."""
+        found = self.meant(name, candidates)
         return f"did you mean `{found}`?" if found else ""
 
     def __bool__(self) -> bool:

@@ -15,25 +15,33 @@ from weft.formats.text import Text, decode
 from weft.model.problem import Place, Problem, Second
 
 _NOT_BONES = bytes(set(range(256)) - set(b'{}[]":'))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _ESCAPE = re.compile(rb"\\.", re.S)
 _STRING = re.compile(rb'"[^"]*"')
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|-?[0-9][0-9.eE+-]*', re.S)
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]|-?[0-9][0-9.eE+-]*+', re.S)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SEPARATOR = re.compile(r"[ \t\n\r,]*")
-_SAYINGS = (
-    # a part of what msgspec says, what we say instead, what to do
-    ("trailing comma", "a comma stands before the closing bracket", "remove the comma"),
-    ("trailing characters", "something follows the end of the document", "remove it: one file holds one document"),
-    ("truncated", "the file ends before the document does", "close the brackets and quotes that are open"),
-    ("invalid number", "this is not a number in JSON", "write it without leading zeros or `+`, or put it in double quotes"),
-    ("expected ':'", "a `:` is expected after the key", 'write `"key": value`'),
-    ("expected ',' or '}'", "a comma or `}` is expected here", "put a comma between two members"),
-    ("expected ',' or ']'", "a comma or `]` is expected here", "put a comma between two items"),
-    ("object keys must be strings", "a key must be in double quotes", 'write `"key": value`'),
-    ("invalid escape", "this escape does not exist in JSON", "write the backslash twice"),
-    ("surrogate", "this escape is half a character", "write the character itself"),
+_SAYINGS: tuple[tuple[str, int, str, str], ...] = (
+    # a part of what msgspec says, how far before its place the mistake is, what we say instead, what to do
+    ("trailing comma", 0, "a comma stands before the closing bracket", "remove the comma"),
+    ("trailing characters", 1, "something follows the end of the document", "remove it: one file holds one document"),
+    ("truncated", 0, "the file ends before the document does", "close the brackets and quotes that are open"),
+    ("invalid number", 0, "this is not a number in JSON", "write it without leading zeros or `+`, or put it in double quotes"),
+    ("expected ':'", 0, "a `:` is expected after the key", 'write `"key": value`'),
+    ("expected ',' or '}'", 0, "a comma or `}` is expected here", "put a comma between two members"),
+    ("expected ',' or ']'", 0, "a comma or `]` is expected here", "put a comma between two items"),
+    ("object keys must be", 0, "a key must be in double quotes", 'write `"key": value`'),
+    ("invalid escape", 1, "this escape does not exist in JSON", "write the backslash twice"),
+    ("unicode escape", 0, "this escape needs four hexadecimal digits", "write the backslash twice, or the character itself"),
 )
-_INVALID = ("this is not JSON", "texts and keys need double quotes; comments, single quotes, NaN and Infinity are not allowed")
+_INVALID = (
+    "",
+    0,
+    "this is not JSON",
+    "texts and keys need double quotes; comments, single quotes, NaN and Infinity are not allowed",
+)
+_HALF = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})")
+"""Half of a surrogate pair. (msgspec then says that the text is truncated.)"""
 
 
 def read_json(data: bytes, file: str, depth_max: int) -> tuple[Document | None, list[Problem]]:
@@ -67,13 +75,13 @@ def _bones(data: bytes) -> bytes:
 
 def _deeper(bones: bytes, depth_max: int) -> bool:
     """Whether brackets nest deeper than that: take the innermost pairs away once for each level."""
-    left = bones.translate(None, b':"')
+    left = bones.translate(_ONE_KIND, b':"')
     for _ in range(depth_max):
         if not left:
             return False
-        left, before = left.replace(b"[]", b"").replace(b"{}", b""), left
-        if left == before:  # unbalanced: no pair is left, so what opens without closing is the depth
-            return left.count(b"[") + left.count(b"{") > depth_max
+        left, before = left.replace(b"[]", b""), left
+        if left == before:  # unbalanced: what opens and never closes is at least as deep as that
+            return left.count(b"[") > depth_max
     return bool(left)
 
 
@@ -97,15 +105,21 @@ def _syntax(text: Text, said: str) -> Problem:
         place = text.place(*huge.span()) if huge else Place(text.file)
         hint = "put it in double quotes to make it a text"
         return Problem(code="W121", message="this number is too large", place=place, hint=hint)
+    half = _HALF.search(text.text) if "truncated" in said else None
+    if half:
+        place, hint = text.place(*half.span()), "write the character itself, or both halves"
+        return Problem(code="W111", message="this escape is half a character", place=place, hint=hint)
+    _, back, message, hint = next((saying for saying in _SAYINGS if saying[0] in said), _INVALID)
     found = re.search(r"byte (\d+)", said)
     # msgspec counts bytes; where it gives none, the text has ended too early.
-    index = len(text.text.encode()[: int(found[1])].decode(errors="ignore")) if found else len(text.text.rstrip())
-    message, hint = next((ours for part, *ours in _SAYINGS if part in said), _INVALID)
+    index = len(text.text.encode()[: int(found[1])].decode(errors="ignore")) - back if found else len(text.text.rstrip())
+    if text.text[index : index + 1] in ("\n", "\r") and message == _INVALID[2]:
+        message, hint = "a text is not closed on its line", 'close it with `"`; a line break in a text is written `\\n`'
     return Problem(code="W111", message=message, place=text.place(index), hint=hint)
 
 
 def _is_huge(token: str) -> bool:
-    return token[0] in "-0123456789" and "e" in token.lower() and float(token) in (float("inf"), float("-inf"))
+    return token[0] in "-0123456789" and float(token) in (float("inf"), float("-inf"))
 
 
 def _duplicates(text: Text) -> list[Problem]:

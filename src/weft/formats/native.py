@@ -4,7 +4,6 @@ All problems of a file are found in one go: what is wrong in one step hides noth
 that every name in a Workflow exists; nothing is run, read or evaluated.
 """
 
-import re
 from pathlib import PurePath
 from typing import Any
 
@@ -13,15 +12,15 @@ import msgspec
 from weft.formats.code import TARGET, PythonCheck, refuse_expressions
 from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
+from weft.formats.environment import check_variables, refuse_reserved
 from weft.formats.references import References, has_expressions
-from weft.formats.shapes import BAD, Fields, Reader, matcher
+from weft.formats.retries import read_retry
+from weft.formats.shapes import BAD, Fields, Reader, quoted
 from weft.model.inputs import fits
-from weft.model.output import ErrorKind
-from weft.model.shape import ENV_NAME, Record
-from weft.model.spec import RESERVED_ENV
+from weft.model.shape import Record
 from weft.model.template import literal
 from weft.model.tokens import shown
-from weft.model.workflow import Action, Argv, Input, Pool, Python, Retry, Shell, Sleep, Step, Value, Workflow
+from weft.model.workflow import Action, Argv, Input, Pool, Python, Shell, Sleep, Step, Value, Workflow
 
 _MEANINGLESS = {
     Shell: (),
@@ -35,10 +34,6 @@ _DATA = {Shell: ("with", "env"), Argv: ("run", "with", "env"), Python: ("with", 
 """Keys whose texts are evaluated."""
 
 _KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Sleep: "sleep"}
-_ERROR_KINDS: tuple[str, ...] = ErrorKind.__args__  # type: ignore[attr-defined]
-_EXIT = re.compile(r"exit ([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])")
-_EXCEPTION = re.compile(r"[A-Z]\w*")
-_NO_RETRY = Retry()
 
 
 def recognises(value: Value) -> bool:
@@ -75,11 +70,11 @@ class _Loader:
         self.references = References(self.findings, self.ids, self.inputs)
         self.pools = {pool: self._pool(value) for pool, value in fields.get("resources", {}).items()}
         self.defaults: Fields = fields.get("defaults", Fields(("defaults",)))
-        self.default_retry = self._retry(self.defaults)
+        self.default_retry = read_retry(self.defaults, self.findings)
         inputs = {input_: self._input(input_, value) for input_, value in self.inputs.items()}
         env = fields.get("env", {})
         self.references.in_value(env, ("env",), None, steps_allowed=False)
-        self._reserved(env, ("env",))
+        refuse_reserved(env, ("env",), self.findings)
         outputs = fields.get("outputs", {})
         self.references.in_value(outputs, ("outputs",), None)
         read = self._steps(fields.get("steps", {}))
@@ -161,11 +156,8 @@ class _Loader:
 
     def _fits(self, name: str, type_: Any, value: Value, path: Path) -> None:
         if not fits(type_, value):
-            hint = (
-                'a text is written in quotes: `"7"`'
-                if type_ == "string"
-                else f"give it a value of that type, or change `type: {type_}`"
-            )
+            text = type_ == "string" and isinstance(value, int | float)
+            hint = "put quotes around it" if text else f"give it a value of that type, or change `type: {type_}`"
             message = f"this does not fit the type of the input `{name}`, which is {type_}"
             self.findings.add("W311", message, Where(path), hint=hint)
 
@@ -184,7 +176,7 @@ class _Loader:
         own = fields.get
         default = self.defaults.get
         python = isinstance(action, Python)
-        self._check_names(fields, action)
+        check_variables(fields, action, self.findings)
         return Step(
             id=id_,
             action=action,
@@ -199,7 +191,7 @@ class _Loader:
             priority=own("priority", 0),
             expect_s=own("expect"),
             on_error=own("on_error") or default("on_error", "isolate"),
-            retry=self._retry(fields) if "retry" in fields else self.default_retry,
+            retry=read_retry(fields, self.findings) if "retry" in fields else self.default_retry,
             timeout_s=own("timeout", default("timeout")),
             title=own("title", ""),
         )
@@ -236,22 +228,27 @@ class _Loader:
         """The needs that are written, without those that are wrong."""
         needs = fields.get("needs", [])
         good = []
-        for need in [needs] if isinstance(needs, str) else needs:
+        for need in [needs] if isinstance(needs, str) else filter(None, needs):
             if need == id_:
                 self.findings.add("W302", f"the step `{id_}` needs itself", self._where_written(fields, need), hint="remove it")
             elif need not in self.ids:
-                meant = self.findings.suggest(need, self.ids) or "add that step, or remove the need"
-                self.findings.add("W301", f"there is no step `{shown(need)}`", self._where_written(fields, need), hint=meant)
+                hint = self.findings.suggest(need, self.ids) or f"add that step, or remove the need; there is {quoted(self.ids)}"
+                self.findings.add("W301", f"there is no step `{shown(need)}`", self._where_written(fields, need), hint=hint)
             else:
                 good.append(need)
         return good
 
     def _where_written(self, fields: Fields, need: str) -> Where:
         path = fields.at("needs")
-        written = self.value
-        for key in path:
-            written = written[key]
+        written = self._written(path)
         return Where((*path, written.index(need)) if isinstance(written, list) else path)
+
+    def _written(self, path: Path) -> Value:
+        """What stands in the document."""
+        value = self.value
+        for key in path:
+            value = value[key]
+        return value
 
     def _where_needed(self, fields: Fields, need: str) -> Where:
         """Where a step says that it needs another: in `needs`, or in the first field that refers to it."""
@@ -266,7 +263,7 @@ class _Loader:
 
     def _secrets(self, fields: Fields) -> list[str]:
         wanted: list[str] = fields.get("secrets", [])
-        for secret in wanted:
+        for secret in filter(None, wanted):
             if secret not in self.secrets:
                 where = Where(fields.at("secrets", wanted.index(secret)))
                 hint = self.findings.suggest(secret, self.secrets) or f"declare it at the top of the file: `secrets: [{secret}]`"
@@ -283,70 +280,10 @@ class _Loader:
                 )
                 self.findings.add("W307", f"there is no pool `{shown(pool)}`", where.key(), hint=hint)
             elif weight > self.pools[pool] > 0:
-                message = f"the step asks for {weight} of the pool `{pool}`, which has {self.pools[pool]}"
+                has = self._written(self.fields.at("resources", pool))
+                has = has["slots"] if isinstance(has, dict) else has
+                message = f"the step asks for {self._written(where.path)} of the pool `{pool}`, which has {has}"
                 seconds = [(Where(self.fields.at("resources", pool)), "its size")]
                 hint = "ask for less, or make the pool larger: as it is, the step could never start"
                 self.findings.add("W308", message, where, seconds=seconds, hint=hint)
         return wanted
-
-    def _retry(self, fields: Fields) -> Retry:
-        given = fields.get("retry")
-        if given is None:
-            return _NO_RETRY
-        if isinstance(given, int):
-            return Retry(times=given)
-        delay_s = given.get("delay", _NO_RETRY.delay_s)
-        max_delay_s = given.get("max_delay", max(delay_s, _NO_RETRY.max_delay_s))
-        if max_delay_s < delay_s:
-            self.findings.add(
-                "W205", "`max_delay` is shorter than `delay`", Where(given.at("max_delay")), hint="make it at least as long"
-            )
-        for index, word in enumerate(given.get("when", [])):
-            self._filter(word, given.at("when", index))
-        return Retry(
-            times=given.get("times", 0),
-            delay_s=delay_s,
-            factor=given.get("factor", _NO_RETRY.factor),
-            max_delay_s=max_delay_s,
-            jitter=given.get("jitter", True),
-            when=tuple(given.get("when", ())),
-            max_elapsed_s=given.get("max_elapsed"),
-        )
-
-    def _filter(self, word: str, path: Path) -> None:
-        """One item of `when`."""
-        if word in _ERROR_KINDS or _EXIT.fullmatch(word) or _EXCEPTION.fullmatch(word):
-            return
-        kinds = ", ".join(f"`{kind}`" for kind in _ERROR_KINDS)
-        hint = (
-            self.findings.suggest(word, _ERROR_KINDS)
-            or f"it is one of {kinds}, `exit 1` to `exit 255`, or the name of an exception"
-        )
-        self.findings.add("W205", f"there is no failure of the sort `{shown(word)}`", Where(path), hint=hint)
-
-    # ---- names in the environment ----
-
-    def _check_names(self, fields: Fields, action: Action) -> None:
-        """What a step puts into its environment: each name once, none of weft's own, and none that a shell cannot say."""
-        taken: dict[str, Path] = {}
-        match = matcher(ENV_NAME)
-        for key in ("env", "with", "secrets"):
-            if key not in fields or (key == "with" and isinstance(action, Python)):
-                continue
-            for position, name in enumerate(fields[key]):
-                where = Where(fields.at(key, position)) if key == "secrets" else Where(fields.at(key, name), "key")
-                if name in taken:
-                    seconds = [(Where(taken[name], where.part), "the other one")]
-                    message = f"the variable `{name}` is set twice for this step"
-                    self.findings.add("W213", message, where, seconds=seconds, hint="rename or remove one of them")
-                elif key == "with" and isinstance(action, Shell) and not match(name):
-                    hint = f"letters, digits and `_`: `{re.sub(r'[^A-Za-z0-9_]', '_', name)}`"
-                    self.findings.add("W213", f"a script cannot read a variable called `{shown(name)}`", where, hint=hint)
-                taken[name] = where.path
-            if key != "secrets":
-                self._reserved(fields[key], fields.at(key))
-
-    def _reserved(self, names: dict[str, Any], path: Path) -> None:
-        for name in filter(RESERVED_ENV.__contains__, names):
-            message = f"weft sets `{name}` itself"
-            self.findings.add("W213", message, Where((*path, name), "key"), hint="choose another name")

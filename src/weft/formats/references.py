@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from weft.formats.document import Findings, Path, Where
+from weft.formats.shapes import quoted
 from weft.model.expression import Expression, ExpressionError, Reference, parse
 from weft.model.template import has_template, parse_template, strings
 from weft.model.tokens import shown
@@ -113,7 +114,8 @@ class References:
             hint = "write it out, as in `steps.fetch.output`: weft must know which step to wait for"
             add("W306", "`steps` is used without the name of a step", where, hint=hint)
         elif step not in self.steps:
-            add("W304", f"there is no step `{shown(step)}`", where, hint=self.findings.suggest(step, self.steps))
+            hint = self.findings.suggest(step, self.steps) or f"there is {quoted(self.steps)}"
+            add("W304", f"there is no step `{shown(step)}`", where, hint=hint)
         elif step == owner:
             add(
                 "W302",
@@ -144,11 +146,7 @@ class References:
         if not reference.path or reference.path[0] in known:
             return
         name = shown(str(reference.path[0]))
-        names = (
-            f"there is {', '.join(f'`{name}`' for name in sorted(known)[:8])}"
-            if known
-            else f"declare it under `{reference.root}`"
-        )
+        names = f"there is {quoted(known)}" if known else f"declare it under `{reference.root}`"
         self.findings.add(code, f"there is no {what} `{name}`", where, hint=self.findings.suggest(name, known) or names)
 
     def _root(self, reference: Reference, where: Where) -> None:

@@ -1,11 +1,13 @@
 """Plain values checked against the shapes of model.spec, every problem noted.
 
-What comes out can be trusted: what did not fit is left out of it, so that the rest can be checked in the same go.
+What comes out can be trusted: what did not fit is left out of it (in a list of scalars it is None, so that the others keep
+their numbers), and the rest can be checked in the same go.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from weft.formats.document import Findings, Path, Where
@@ -14,6 +16,7 @@ from weft.model.shape import (
     ENV_NAME,
     INTEGER_MAX,
     INTEGER_MIN,
+    NAME,
     Anything,
     Boolean,
     Choice,
@@ -55,8 +58,8 @@ _ACCEPTS: dict[type, tuple[tuple[type, ...], str]] = {
     Text: ((str,), "text"),
     Integer: ((int, float), "a whole number"),
     Number: ((int, float), "a number"),
-    Boolean: ((bool,), "`true` or `false`"),
-    Choice: ((str,), "one of a few words"),
+    Boolean: ((bool,), ""),
+    Choice: ((str,), ""),
     Duration: ((int, float, str), "a duration"),
     Size: ((str,), "a size"),
     ListOf: ((list,), "a list"),
@@ -84,6 +87,12 @@ def described(value: Value) -> str:
     return {str: "text", int: "a number", float: "a number", list: "a list", dict: "a mapping"}[type(value)]
 
 
+def quoted(names: Iterable[str], most: int = 8) -> str:
+    """Some names, for a hint."""
+    some = [f"`{shown(name)}`" for name in islice(names, most + 1)]
+    return ", ".join(some[:most]) + (", …" if len(some) > most else "")
+
+
 def named(path: Path) -> str:
     """What to call the value at this path."""
     if not path:
@@ -104,8 +113,8 @@ class Reader:
             Number: self._number,
             Boolean: self._boolean,
             Choice: self._choice,
-            Duration: self._duration,
-            Size: self._size,
+            Duration: self._quantity,
+            Size: self._quantity,
             ListOf: self._list,
             MapOf: self._map,
             Record: self._record,
@@ -122,7 +131,10 @@ class Reader:
 
     def _wrong(self, value: Value, shape: Shape, path: Path) -> Any:
         options = shape.options if isinstance(shape, Either) else (shape,)
-        wanted = " or ".join(dict.fromkeys(_ACCEPTS[option.__class__][1] for option in options))
+        if value.__class__ is str and find(value) >= 0:
+            return self._not_evaluated(value, path)
+        *most, last = dict.fromkeys(word for option in options for word in _wanted(option))
+        wanted = f"{', '.join(most)} or {last}" if most else last
         if value is None:
             return self.refuse("W202", f"{named(path)} has no value", path, f"give it {wanted}, or remove it")
         return self.refuse(
@@ -142,17 +154,17 @@ class Reader:
             return self.refuse("W205", f"{named(path)} is empty", path, f"give it {shape.what}, or remove it")
         if shape.field == "plain" and "${{" in value:
             if find(value) >= 0:
-                self.findings.add(
-                    "W209",
-                    f"`${{{{ }}}}` is not evaluated in {named(path)}",
-                    Where(path, "value", find(value), 3),
-                    hint="write the value out; `${{ }}` belongs into `with`, `env`, `if`, `run` as a list, and `outputs`",
-                )
-                return BAD
+                return self._not_evaluated(value, path)
             value = literal(value)
         if shape.pattern and not matcher(shape.pattern)(value):
-            return self.refuse("W206", f"`{shown(value)}` is not {shape.what}", path, _valid_name(value))
+            return self.refuse("W206", f"`{shown(value)}` cannot be {shape.what}", path, _valid_name(value, shape.pattern))
         return value
+
+    def _not_evaluated(self, value: str, path: Path) -> Any:
+        hint = "write the value out; `${{ }}` belongs into `with`, `env`, `if`, `run` as a list, and `outputs`"
+        where = Where(path, "value", find(value), 3)
+        self.findings.add("W209", f"`${{{{ }}}}` is not evaluated in {named(path)}", where, hint=hint)
+        return BAD
 
     def _number(self, value: Value, shape: Integer | Number, path: Path) -> Any:
         whole = isinstance(shape, Integer)
@@ -162,7 +174,7 @@ class Reader:
             return self._wrong(value, shape, path)
         if not shape.minimum <= value <= shape.maximum:
             most = f" and at most {shape.maximum:,}" if shape.maximum < INTEGER_MAX else ""
-            return self.refuse("W205", f"{named(path)} cannot be {value:g}", path, f"it is at least {shape.minimum:,}{most}")
+            return self.refuse("W205", f"{named(path)} cannot be {value}", path, f"it is at least {shape.minimum:,}{most}")
         return value
 
     def _boolean(self, value: Value, shape: Boolean, path: Path) -> Any:
@@ -175,35 +187,27 @@ class Reader:
             return value
         if value in shape.later:
             return self._later(f"{path[-1]}: {value}", Where(path))
-        meant = self.findings.suggest(value, shape.values)
-        words = ", ".join(f"`{word}`" for word in shape.values)
-        return self.refuse("W205", f"{named(path)} cannot be `{shown(value)}`", path, meant or f"it is one of {words}")
+        if find(value) >= 0:
+            return self._not_evaluated(value, path)
+        hint = self.findings.suggest(value, shape.values) or f"it is one of {quoted(shape.values)}"
+        return self.refuse("W205", f"{named(path)} cannot be `{shown(value)}`", path, hint)
 
-    def _duration(self, value: Value, shape: Duration, path: Path) -> Any:
-        if value.__class__ not in (int, float, str):
+    def _quantity(self, value: Any, shape: Duration | Size, path: Path) -> Any:
+        kinds = _ACCEPTS[shape.__class__][0]
+        if type(value) not in kinds:
             return self._wrong(value, shape, path)
         try:
-            seconds = parse_duration(value)
+            amount = parse_duration(value) if isinstance(shape, Duration) else parse_size(value)
         except ValueError as error:
-            return self._unit(error, path)
-        if shape.positive and not seconds:
-            return self.refuse("W205", f"{named(path)} cannot be zero", path, "remove it if there shall be no limit")
-        if seconds > shape.maximum_s:
+            if value.__class__ is str and find(value) >= 0:
+                return self._not_evaluated(value, path)
+            message, _, hint = str(error).partition(": ")
+            return self.refuse("W205", message, path, hint)
+        if not amount and (isinstance(shape, Size) or shape.positive):
+            return self.refuse("W205", f"{named(path)} cannot be zero", path, "remove it, or give it more")
+        if isinstance(shape, Duration) and amount > shape.maximum_s:
             return self.refuse("W205", f"{named(path)} is too long", path, f"it is at most {format_duration(shape.maximum_s)}")
-        return seconds
-
-    def _size(self, value: Value, shape: Size, path: Path) -> Any:
-        if value.__class__ is not str:
-            return self._wrong(value, shape, path)
-        try:
-            size = parse_size(value)
-        except ValueError as error:
-            return self._unit(error, path)
-        return size or self.refuse("W205", f"{named(path)} cannot be zero", path, "it is at least one byte")
-
-    def _unit(self, error: ValueError, path: Path) -> Any:
-        message, _, hint = str(error).partition(": ")
-        return self.refuse("W205", message, path, hint)
+        return amount
 
     def _anything(self, value: Value, shape: Anything, path: Path) -> Any:
         """The value as it is; numbers that JSON, and so the journal, cannot carry are refused."""
@@ -241,7 +245,11 @@ class Reader:
         if shape.filled and not value:
             return self.refuse("W205", f"{named(path)} is empty", path, "give it an item, or remove it")
         items = [self.read(item, shape.item, (*path, index)) for index, item in enumerate(value)]
-        return [item for item in items if item is not BAD]
+        if BAD not in items:
+            return items
+        if isinstance(shape.item, Record):
+            return [item for item in items if item is not BAD]  # records know their paths
+        return [None if item is BAD else item for item in items]
 
     def _map(self, value: Value, shape: MapOf, path: Path) -> Any:
         if value.__class__ is not dict:
@@ -253,8 +261,8 @@ class Reader:
         for key, item in value.items():
             at = (*path, key)
             if not match(key):
-                what = "be a variable's name" if shape.key == ENV_NAME else f"name {shape.what}"
-                self.findings.add("W206", f"`{shown(key)}` cannot {what}", Where(at, "key"), hint=_valid_name(key))
+                hint = _valid_name(key, shape.key)
+                self.findings.add("W206", f"`{shown(key)}` cannot name {shape.what}", Where(at, "key"), hint=hint)
             good = self.read(item, shape.item, at)
             if good is not BAD:
                 result[key] = good
@@ -265,11 +273,11 @@ class Reader:
             return self._wrong(value, shape, path)
         record, table = spec.RECORDS[shape.name], _TABLES[shape.name]
         fields = Fields(path)
-        later = False
+        told = False
         for written, item in value.items():
             key = table.get(written)
             if key is None:
-                later |= self._unknown(written, record, path)
+                told |= self._unknown(written, record, path)
                 continue
             if key.name in fields.written or (written != key.name and key.name in value):
                 self._two(written, fields.written.get(key.name, key.name), path, "one key, written in two ways")
@@ -285,22 +293,25 @@ class Reader:
                     "W203", f"{named(path)} has no `{key.name}`", Where(path, "key"), hint=f"add `{key.name}: {key.example}`"
                 )
         if record.one_of:
-            self._one_of(value, record, path, later)
+            self._one_of(value, record, path, told)
         return fields
 
     def _unknown(self, written: str, record: spec.Keys, path: Path) -> bool:
-        """Report a key that is not in the table. Whether it is one of the full format."""
+        """Report a key that is not in the table. Whether it stands for what the mapping does."""
         where = Where((*path, written), "key")
         if written in record.later:
             self._later(written, where)
             return True
-        if written in record.meant:
-            hint = f"it is called `{record.meant[written]}` here"
+        names = [key.name for key in record.keys]
+        meant = record.meant.get(written)
+        if meant:
+            hint = f"it is called `{meant}` here"
+        elif meant := self.findings.meant(written, names):
+            hint = f"did you mean `{meant}`?"
         else:
-            names = [key.name for key in record.keys]
-            hint = self.findings.suggest(written, names) or f"the keys are {', '.join(f'`{name}`' for name in names)}"
-        self.findings.add("W201", f"there is no key `{shown(written)}` in {record.title}", where, hint=hint)
-        return False
+            hint = f"the keys are {quoted(names, len(names))}"
+        self.findings.add("W201", f"there is no key `{shown(written)}` in {record.what}", where, hint=hint)
+        return meant in record.one_of
 
     def _later(self, what: str, where: Where) -> Any:
         self.findings.add(
@@ -318,24 +329,31 @@ class Reader:
             hint="keep one of them",
         )
 
-    def _one_of(self, value: dict[str, Value], record: spec.Keys, path: Path, later: bool) -> None:
-        """Exactly one of these keys must be there; one that is not supported yet has been reported and is enough."""
+    def _one_of(self, value: dict[str, Value], record: spec.Keys, path: Path, told: bool) -> None:
+        """Exactly one of these keys must be there, unless it has been told that one is misspelled or not supported yet."""
         found = [key for key in value if key in record.one_of]
         if len(found) > 1:
             self._two(found[1], found[0], path, "a step does one thing")
-        elif not found and not later:
-            kinds = ", ".join(f"`{kind}`" for kind in record.one_of)
-            hint = f"give it one of {kinds}: `{record.one_of[0]}: echo hello`"
+        elif not found and not told:
+            hint = f"give it one of {quoted(record.one_of)}: `{record.one_of[0]}: echo hello`"
             self.findings.add("W203", f"the step {named(path)} does nothing", Where(path, "key"), hint=hint)
 
 
-def _valid_name(text: str) -> str:
-    """A name that is close to this text, as a hint."""
-    repaired = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")[:100]
-    if repaired and repaired[0].isdigit():
-        repaired = "_" + repaired
-    rule = "letters, digits, `_` and `-`, not beginning with a digit or `-`"
-    return f"{rule}: `{repaired}`" if repaired else rule
+def _valid_name(text: str, pattern: str) -> str:
+    """What names are made of, and one that is close to this text, as a hint."""
+    if pattern not in (NAME, ENV_NAME):
+        return "give it a name in one line"
+    signs, rule = (r"\w-", "letters, digits, `_` and `-`") if pattern == NAME else (r"\w", "letters, digits and `_`")
+    name = re.sub(f"[^{signs}]+", "_", text, flags=re.ASCII).strip("_-")[:100]
+    name = f"_{name}" if name[:1].isdigit() else name
+    return f"a name has {rule}, and does not begin with a digit" + (f": `{name}`" if name else "")
+
+
+def _wanted(shape: Shape) -> tuple[str, ...]:
+    """What values of this shape are called, for a sentence."""
+    if isinstance(shape, Boolean | Choice):
+        return tuple(f"`{word}`" for word in (("true", "false") if isinstance(shape, Boolean) else shape.values))
+    return (_ACCEPTS[shape.__class__][1],)
 
 
 def _cure(value: Value, options: tuple[Shape, ...], path: Path) -> str:
@@ -349,11 +367,11 @@ def _cure(value: Value, options: tuple[Shape, ...], path: Path) -> str:
             return f"write `{text}`, without quotes"
         if ListOf in kinds:
             return f"write a list: `[{shown(value)}]`"
-        if Record in kinds and path[:1] == ("steps",):
-            return f"write `{{ run: {shown(value)} }}`" if len(path) == 2 else ""
+        if Record in kinds and len(path) == 2 and path[0] == "steps":
+            return f"write `{{ {'' if isinstance(path[-1], str) else 'id: a_name, '}run: {shown(value)} }}`"
     elif value.__class__ in (int, float, bool):
         if value.__class__ is bool and kinds & {Integer, Number}:
             return "`true` and `false` are not numbers"
         if Text in kinds:
-            return f'put quotes around it: `"{described(value)[1:-1] if value.__class__ is bool else value}"`'
+            return "put quotes around it"
     return ""

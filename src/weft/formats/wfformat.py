@@ -90,9 +90,13 @@ class _Trace:
 
     def _mappings(self, holder: Any, path: Path, key: str) -> list[tuple[Path, dict[str, Any]]]:
         """The items of holder[key], a list of mappings, with their paths."""
-        items = holder.get(key) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict):
+            self._refuse(f"`{path[-2]}` must be a mapping, but is {described(holder)}", path[:-1])
+            return []
+        items = holder.get(key)
         if not isinstance(items, list):
-            self._refuse(f"`{key}` must be a list, but is {described(items)}", path)
+            found = f"is {described(items)}" if key in holder else "is missing"
+            self._refuse(f"`{key}` must be a list, but {found}", path)
             return []
         good = []
         for index, item in enumerate(items):
@@ -143,15 +147,16 @@ class _Trace:
         """Ids of the tasks that each task waits for."""
         needs: dict[str, list[str]] = {task.id: [] for task in tasks}
         writers: dict[str, list[str]] = {}
-        for task in tasks:
-            for name in self._files(task, "output"):
+        files = [self._files(task) for task in tasks]
+        for task, (_, written) in zip(tasks, files, strict=True):
+            for name in written:
                 writers.setdefault(name, []).append(task.id)
-        for task in tasks:
+        for task, (read, _) in zip(tasks, files, strict=True):
             for parent in self._edges(task, "parents", known):
                 needs[task.id].append(parent)
             for child in self._edges(task, "children", known):
                 needs[child].append(task.id)
-            for name in self._files(task, "input"):
+            for name in read:
                 needs[task.id] += [writer for writer in writers.get(name, ()) if writer != task.id]
         return needs
 
@@ -172,13 +177,16 @@ class _Trace:
         self._refuse(f"`{key}` must be a list of texts", (*task.path, key))
         return []
 
-    def _files(self, task: _Task, link: str) -> list[str]:
-        """Names of the files that a task reads (`input`) or writes (`output`)."""
+    def _files(self, task: _Task) -> tuple[list[str], list[str]]:
+        """Names of the files that a task reads, and of those that it writes."""
         if not self.flat:
-            return self._names(task, f"{link}Files")
-        files = [file for _, file in self._mappings(task.raw, (*task.path, "files"), "files")] if "files" in task.raw else []
-        names = [file.get("id", file.get("name")) for file in files if file.get("link") == link]
-        return [name for name in names if isinstance(name, str)]
+            return self._names(task, "inputFiles"), self._names(task, "outputFiles")
+        links: dict[object, list[str]] = {"input": [], "output": []}
+        for _, file in self._mappings(task.raw, (*task.path, "files"), "files") if "files" in task.raw else ():
+            name = file.get("id", file.get("name"))
+            if isinstance(name, str) and isinstance(file.get("link"), str):
+                links.setdefault(file["link"], []).append(name)
+        return links["input"], links["output"]
 
     def _refuse(self, message: str, path: Path) -> None:
         self.findings.add("W401", message, Where(path), hint=_HINT)

@@ -19,7 +19,7 @@ _SAYINGS: tuple[tuple[str, str, str], ...] = (  # a part of what libyaml says, w
     ("unexpected document indicator", "`---` or `...` stands inside a quoted text", "close the quote before it"),
     ("unknown escape character", "this escape does not exist", _BACKSLASH),
     ("hexdecimal number", "this escape needs hexadecimal digits", _BACKSLASH),
-    ("invalid Unicode character", "this escape is no character", _BACKSLASH),
+    ("invalid Unicode character", "this escape is no character", "write the character itself"),
     ("tab character", "a tab stands in the indentation", "indent with spaces only"),
     ("alphabetic or numeric character", "`*` and `&` begin an alias or an anchor", _QUOTE),
     ("comment or line break", "nothing may follow `|` or `>` on the same line", "begin the text on the next line"),
@@ -50,8 +50,10 @@ def syntax_problem(error: YAMLError, text: Text) -> Problem:
     else:
         found = (ours for part, *ours in _SAYINGS if part in said)
         message, hint = next(found, (f"the YAML cannot be read: {said}", _INDENTATION))
-    seconds: tuple[Second, ...] = ()
     mark = error.context_mark
-    if mark is not None and mark.index != index and error.context:
-        seconds = (Second(text.place(mark.index), error.context.removeprefix("while ")),)
-    return Problem(code="W110", message=message, place=text.place(index), seconds=seconds, hint=hint)
+    if mark is None or mark.index == index or not error.context:
+        return Problem(code="W110", message=message, place=text.place(index), hint=hint)
+    place, second = text.place(index), Second(text.place(mark.index), error.context.removeprefix("while "))
+    if "opened" in message:  # what has to be changed is where it was opened, not where that was noticed
+        place, second = second.place, Second(place, "noticed here")
+    return Problem(code="W110", message=message, place=place, seconds=(second,), hint=hint)

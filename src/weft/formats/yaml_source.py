@@ -118,7 +118,7 @@ class _Builder:
                 done = self.stack.pop()
                 if done.is_map:
                     done.value.pop(_IGNORED, None)
-                self._put(done.value, done.anchor, self.nodes - done.nodes, done.height)
+                self._put(done.value, done.anchor, self.nodes - done.nodes + 1, done.height)
             elif kind is AliasEvent:
                 self._alias(event)
             elif kind is DocumentStartEvent:
@@ -223,7 +223,8 @@ class _Builder:
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None:
             hint = "remove it; a text that begins with `!` needs quotes"
-            self._add("W117", f"the tag `{event.tag}` is not allowed", event, hint)
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._add("W117", f"the tag `{tag}` is not allowed", event, hint)
 
     def _refuse_as_key(self, event: Any) -> None:
         if self.stack and self.stack[-1].is_map and self.stack[-1].key is None:

@@ -51,20 +51,21 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """A mapping with fixed keys. `one_of`: exactly one of these must be there. `later`: keys of the full format not run yet.
+    """A mapping with fixed keys, and `what` it is, for a sentence.
 
+    `one_of`: exactly one of these must be there. `later`: keys of the full format that this version does not run.
     `meant` maps what other tools call a key to what it is called here, for hints.
     """
 
-    title: str
+    what: str
     keys: tuple[Key, ...]
     one_of: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
     meant: dict[str, str] = {}
 
 
-_name = Text(NAME, "a name: letters, digits, `_` and `-`, not beginning with a digit or `-`")
-_env_name = Text(ENV_NAME, "the name of an environment variable: letters, digits and `_`")
+_name = Text(NAME, "a name")
+_env_name = Text(ENV_NAME, "the name of an environment variable")
 _data = Text(field="data")
 _on_error = Key(
     "on_error",
@@ -110,7 +111,7 @@ _slots = Either((Integer(1, SIZE_MAX_BYTES), Size()))
 
 RECORDS: dict[str, Keys] = {
     "workflow": Keys(
-        "The file",
+        "the file",
         (
             Key("name", Text(), "Name of the workflow, for lists and reports.", "nightly-report", "the file's name"),
             Key("description", Text(), "What it is for, in a sentence or a page.", "Counts last night's rows."),
@@ -190,7 +191,7 @@ RECORDS: dict[str, Keys] = {
         },
     ),
     "input": Keys(
-        "One of `inputs`",
+        "an input",
         (
             Key(
                 "type",
@@ -205,7 +206,7 @@ RECORDS: dict[str, Keys] = {
         ),
     ),
     "pool": Keys(
-        "One of `resources`",
+        "a pool",
         (Key("slots", _slots, "How many units are held at most at once: a number, or a size like `8GiB`.", "8", required=True),),
         later=("rate", "burst", "per", "adaptive", "scope"),
     ),
@@ -213,7 +214,7 @@ RECORDS: dict[str, Keys] = {
     "retry": Keys(
         "`retry`",
         (
-            Key("times", Integer(0, RETRY_TIMES_MAX), "Further attempts after the first.", "4", "0"),
+            Key("times", Integer(0, RETRY_TIMES_MAX), "Further attempts after the first.", "4", required=True),
             Key("delay", Duration(), "The wait before the second attempt.", "500ms", "1s"),
             Key("factor", Number(1, FACTOR_MAX), "By how much the wait grows with each attempt.", "1.5", "2"),
             Key("max_delay", Duration(), "The longest wait.", "30s", "60s"),
@@ -316,8 +317,8 @@ _LATER = (
     *("gate", "drain", "rate", "per"),
 )
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
-RECORDS["step"] = Keys("One of `steps`", _STEP, _KINDS, _LATER, _MEANT)
-RECORDS["listed_step"] = Keys("One of `steps`, in a list", (_ID, *_STEP), _KINDS, _LATER, _MEANT)
+RECORDS["step"] = Keys("a step", _STEP, _KINDS, _LATER, _MEANT)
+RECORDS["listed_step"] = Keys("a step in a list", (_ID, *_STEP), _KINDS, _LATER, _MEANT)
 
 RESERVED_ENV = ("WEFT_INPUT", "WEFT_OUTPUT", "WEFT_DIR", "WEFT_RUN", "WEFT_STEP", "WEFT_ATTEMPT", "WEFT_IDEMPOTENCY_KEY")
 """Environment variables that weft itself gives to every step."""

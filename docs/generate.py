@@ -1,0 +1,149 @@
+"""Writes the pages that are made from tables in the code. Run it after a change to model/spec.py, codes.py or functions.py.
+
+A test compares the pages with what this would write.
+"""
+
+from pathlib import Path
+
+from weft.model.codes import CODES, Code
+from weft.model.functions import FUNCTIONS
+from weft.model.shape import (
+    Anything,
+    Boolean,
+    Choice,
+    Duration,
+    Either,
+    Integer,
+    ListOf,
+    MapOf,
+    Number,
+    Record,
+    Shape,
+    Size,
+    Text,
+)
+from weft.model.spec import RECORDS, Keys
+from weft.model.units import format_duration
+
+HERE = Path(__file__).parent
+NOTICE = "<!-- Made by docs/generate.py from the code; change it there. -->"
+ANCHORS = {"step": "a-step", "listed_step": "a-step-in-a-list", "input": "an-input", "pool": "a-pool"}
+
+
+def main() -> None:
+    for name, text in pages().items():
+        (HERE / name).parent.mkdir(exist_ok=True)
+        (HERE / name).write_text(text)
+
+
+def pages() -> dict[str, str]:
+    """The pages by their path in this folder."""
+    return {"reference/format.md": format_page(), "errors.md": errors_page()}
+
+
+def format_page() -> str:
+    sections = [section(record) for name, record in RECORDS.items() if name != "listed_step"]
+    listed = RECORDS["listed_step"]
+    extra = f"## {upper(listed.what)}\n\nThe keys of a step, and `{listed.keys[0].name}`: {lower(listed.keys[0].description)}\n"
+    intro = """# The file format
+
+A workflow is one document of YAML 1.2 or JSON with the same keys, in a file that is called `*.weft.yaml` by custom. In YAML
+`no`, `on` and `yes` are texts; tags, merge keys and a second document are refused. `weft schema` prints a JSON Schema with
+which editors complete and check files.
+
+`${{ }}` is evaluated in data: in `with`, `env`, `if`, `outputs` and in `run` as a list. A text that is one whole `${{ }}`
+keeps the type of its value. In code, and everywhere else, it is refused; `$${{` stands for the text `${{`.
+
+A duration is a number of seconds, or a text with units (`250ms`, `90s`, `1h30m`, `2d`). A size is a text with a unit (`64MB`,
+`512MiB`).
+"""
+    return "\n".join([NOTICE, intro, *sections, extra, expressions()])
+
+
+def section(record: Keys) -> str:
+    lines = [f"## {upper(record.what)}", ""]
+    if record.one_of:
+        lines += [f"Each has exactly one of {', '.join(f'`{name}`' for name in record.one_of)}.", ""]
+    lines += ["| key | type | default | meaning | example |", "|---|---|---|---|---|"]
+    for key in record.keys:
+        names = ", ".join(f"`{name}`" for name in (key.name, *key.spellings))
+        default = "must be there" if key.required else cell(key.default)
+        lines.append(
+            f"| {names} | {kind(key.shape)} | {default} | {cell(key.description)} | `{cell(key.name)}: {cell(key.example)}` |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def kind(shape: Shape) -> str:
+    """The type of a value in words."""
+    match shape:
+        case Text():
+            return {"code": "code", "condition": "expression"}.get(shape.field) or ("name" if shape.pattern else "text")
+        case Integer():
+            return "whole number"
+        case Number():
+            return "number"
+        case Boolean():
+            return "`true`, `false`"
+        case Choice():
+            return ", ".join(f"`{value}`" for value in shape.values)
+        case Duration():
+            return "duration" if shape.maximum_s > 1e9 else f"duration up to {format_duration(shape.maximum_s)}"
+        case Size():
+            return "size"
+        case ListOf():
+            return f"list of {kind(shape.item)}"
+        case MapOf():
+            return f"mapping to {kind(shape.item)}"
+        case Record():
+            return f"[mapping](#{ANCHORS.get(shape.name, shape.name)})"
+        case Anything():
+            return "anything"
+        case Either():
+            return " or ".join(kind(option) for option in shape.options)
+
+
+def expressions() -> str:
+    intro = """## Expressions
+
+Paths begin with `inputs`, `steps` or `run`: `inputs.day`, `steps.fetch.output.rows[0]`, `steps.fetch.error`,
+`steps.fetch.status`, `run.id`, `run.name`. A name with other signs is written `steps.a.output["b c"]`. A path that does not
+exist fails the step, unless it ends in `?` or stands in `default(…)`. Then there are texts in single or double quotes, numbers,
+`true`, `false`, `null`, lists, mappings, `==` `!=` `<` `<=` `>` `>=` `in`, `&&` `||` `!`, `a ? b : c`, and these functions:
+
+| function | gives | example |
+|---|---|---|"""
+    lines = [intro]
+    for function in FUNCTIONS.values():
+        lines.append(f"| `{function.signature}` | {cell(function.summary)} | `{cell(function.example)}` |")
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    intro = "# Problems and their codes\n\n`weft explain CODE` says the same without a network.\n"
+    return "\n".join([NOTICE, intro, *(error(name, code) for name, code in CODES.items())])
+
+
+def error(name: str, code: Code) -> str:
+    lines = [f"## {name}: {code.title}", "", code.why, "", code.fix, ""]
+    language = "json" if code.wrong.startswith("{") else "yaml"
+    for title, text in (("Wrong:", code.wrong), ("Right:", code.right)):
+        if text:
+            lines += [title, "", f"```{language}", text.rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+if __name__ == "__main__":
+    main()
