@@ -86,3 +86,12 @@ def read_until(engine: "subprocess.Popen[bytes]", wanted: Callable[[dict[str, An
 
 def is_fact(tag: str, **fields: Any) -> Callable[[dict[str, Any]], bool]:
     return lambda fact: fact.get("fact") == tag and all(fact.get(key) == value for key, value in fields.items())
+
+
+def lives(pid: int) -> bool:
+    """Whether a process exists and is no zombie (an orphan's corpse waits for init, not for us)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

@@ -4,17 +4,13 @@ import os
 import signal
 
 import pytest
-from door import Weft, is_fact, read_until
+from door import Weft, is_fact, lives, read_until
 
 ENDLESS = "steps: {a: {run: 'echo $$ > pid; exec sleep 600'}, b: {run: ':', needs: a}}"
 
 
 def alive(weft: Weft) -> bool:
-    try:
-        os.kill(int((weft.folder / "pid").read_text()), 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return lives(int((weft.folder / "pid").read_text()))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -71,8 +67,7 @@ def test_the_third_signal_leaves_at_once_and_resume_sweeps(weft: Weft) -> None:
     engine.communicate()
     weft("resume")
     first = int((weft.folder / "pids").read_text().split()[0])
-    with pytest.raises(ProcessLookupError):
-        os.kill(first, 0)
+    assert not lives(first)
 
 
 def test_cancel_by_another_process(weft: Weft) -> None:
