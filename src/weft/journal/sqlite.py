@@ -1,6 +1,6 @@
 """The durable journal: SQLite with a write-ahead log, one writer thread, group commit.
 
-- One thread owns the one connection that writes and checkpoints. SQLite up to 3.51 can corrupt a log that two connections reset.
+- One thread owns the one connection that writes and checkpoints: SQLite 3.7.0 to 3.51.2 can corrupt a log that two of them reset.
 - A row is a commit: all units that had gathered while the one before was synced, as lines of JSON. One statement does it all,
   because a thread that leaves and re-enters the interpreter waits up to 5 ms each time while another computes; a statement
   for each fact makes a busy engine hundreds of times slower (docs/decisions/journal-rows.md).
@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from weft.core.facts import Fact
 from weft.journal import codec, folders
-from weft.journal.faults import explain
+from weft.journal.faults import SQLITE_ERRORS, explain
 from weft.journal.lock import RunLock
 from weft.journal.reader import APPLICATION_ID, END, NAME, Reader, read_facts, version_of
 from weft.journal.witness import Witness
@@ -147,9 +147,10 @@ class SqliteJournal:
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._power else 'NORMAL'}")
             connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
             _migrate(connection)
-            self._thread = threading.Thread(target=self._write, args=(connection,), name="weft-journal", daemon=True)
-            self._thread.start()
-        except (sqlite3.Error, OSError) as error:
+            thread = threading.Thread(target=self._write, args=(connection,), name="weft-journal", daemon=True)
+            thread.start()
+            self._thread = thread
+        except (*SQLITE_ERRORS, OSError, RuntimeError) as error:  # RuntimeError: no thread can be made
             if connection is not None:
                 connection.close()
             raise explain(error, self._folder) from error
