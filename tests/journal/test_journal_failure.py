@@ -162,7 +162,7 @@ def shared() -> Iterator[Path]:
 
 
 PRELUDE = f"""
-import os, sys
+import os, sys, urllib.parse  # whoever we become may not be able to read the library
 from pathlib import Path
 from weft.journal.reader import read_facts
 from weft.journal.sqlite import SqliteJournal
