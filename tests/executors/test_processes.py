@@ -27,18 +27,19 @@ class Bench:
         self.runner = PythonRunner(self.executor)
         self.reports = Reports()
         self.count = 0
+        self.pids: dict[tuple[str, int], int] = {}
 
     def start(self, code: str = "", target: str = "", **job: Any) -> tuple[str, int]:
+        """Start a call; `pids` then knows its worker."""
         self.count += 1
         made = make_job(self.folder, Python(code=code, target=target), f"s{self.count}", **job)
         self.runner.start(made, self.reports)
+        if worker := self.executor._busy.get(made.key):
+            self.pids[made.key] = worker.tree.pid
         return made.key
 
     async def run(self, code: str = "", target: str = "", **job: Any) -> Ended:
         return await self.reports.ended(self.start(code, target, **job))
-
-    async def pid(self, key: tuple[str, int]) -> int:
-        return (await self.reports.spawned(key)).pid
 
     def log(self, number: int, stream: str = "out") -> str:
         path = self.folder / "logs" / f"s{number}.1.{stream}"
@@ -155,7 +156,7 @@ def test_a_job_sees_nothing_of_the_one_before(tmp_path: Path) -> None:
         here = str(Path.cwd())
         expected: list[Any] = [None, os.environ.get("HOME"), None, "s2", here, False, here, [], False]
         assert value(await bench.reports.ended(second)) == expected
-        assert await bench.pid(first) == await bench.pid(second)
+        assert bench.pids[first] == bench.pids[second]
 
     assert play(tmp_path, body).log(2) == "hi\n"
 
@@ -230,9 +231,9 @@ def test_a_lost_worker_costs_its_own_call_only(tmp_path: Path, code: str, kind: 
         lost = bench.start(f"import os\ndef run():\n    print('before', flush=True)\n    {code}")
         found = error(await bench.reports.ended(lost))
         assert (found.kind, says in found.message) == (kind, True)
-        assert not alive(await bench.pid(lost))
-        assert value(await bench.run(PID)) != await bench.pid(lost)
-        assert bench.reports.of(other)[1:] == []
+        assert not alive(bench.pids[lost])
+        assert value(await bench.run(PID)) != bench.pids[lost]
+        assert bench.reports.of(other) == []
         bench.runner.stop(other, 1)
         await bench.reports.ended(other)
 
@@ -269,7 +270,7 @@ def test_processes_left_behind_are_ended_and_the_worker_with_them(tmp_path: Path
         key = bench.start(f"import subprocess\ndef run():\n{leave}\n    return child.pid")
         child = value(await bench.reports.ended(key))
         assert not alive(child)
-        assert not alive(await bench.pid(key))
+        assert not alive(bench.pids[key])
 
     play(tmp_path, body)
 
@@ -280,7 +281,7 @@ def test_threads_left_behind_end_with_the_worker(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         key = bench.start(code)
         assert value(await bench.reports.ended(key)) == 1
-        assert not alive(await bench.pid(key))
+        assert not alive(bench.pids[key])
 
     play(tmp_path, body)
 
@@ -334,7 +335,7 @@ def test_stop_ends_whatever_hangs(tmp_path: Path, hang: str) -> None:
         os.close(fifo)
         bench.runner.stop(key, 0.2)
         assert (await bench.reports.ended(key)).outcome == "cancelled"
-        assert not alive(await bench.pid(key))
+        assert not alive(bench.pids[key])
 
     play(tmp_path, body)
 

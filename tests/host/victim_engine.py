@@ -13,6 +13,7 @@ import msgspec
 
 from weft.executors.processes import ProcessExecutor
 from weft.model.workflow import Python, Shell
+from weft.ports import Spawned
 from weft.runners.python import PythonRunner
 from weft.runners.shell import ShellRunner
 from weft.testing.runners import Reports, make_job
@@ -22,12 +23,13 @@ async def main(folder: Path, run: str, jobs: list[list[str]]) -> None:
     shell = ShellRunner(os.environ, folder)
     python = PythonRunner(ProcessExecutor(os.environ, folder, run))
     reports = Reports()
-    started = []
+    started: list[Spawned] = []
     for number, (kind, text) in enumerate(jobs):
         job = make_job(folder, Python(code=text) if kind == "python" else Shell(script=text), f"s{number}")
         job = msgspec.structs.replace(job, run=run)
         (python if kind == "python" else shell).start(job, reports)
-        started.append(await reports.spawned(job.key))
+        if kind == "shell":
+            started.append(await reports.spawned(job.key))
     print(json.dumps([[spawned.pid, spawned.started] for spawned in started]), flush=True)
     await asyncio.Event().wait()
 

@@ -24,6 +24,8 @@ class Kit:
     quick: Action
     long: Action
     failing: Action | None
+    has_process: bool = False
+    """Whether each attempt has a process of its own, which is reported."""
 
     def __str__(self) -> str:
         return self.name
@@ -47,8 +49,8 @@ def _script(job: Job) -> Ended | None:
 
 
 KITS = [
-    Kit("script", shell_runner, Shell(script="true"), Shell(script=f"sleep {LONG_S}"), Shell(script="exit 3")),
-    Kit("argv", shell_runner, Argv(argv=("true",)), Argv(argv=("sleep", str(LONG_S))), Argv(argv=("false",))),
+    Kit("script", shell_runner, Shell(script="true"), Shell(script=f"sleep {LONG_S}"), Shell(script="exit 3"), True),
+    Kit("argv", shell_runner, Argv(argv=("true",)), Argv(argv=("sleep", str(LONG_S))), Argv(argv=("false",)), True),
     Kit(
         "python",
         python_runner,

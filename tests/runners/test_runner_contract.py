@@ -72,7 +72,7 @@ def test_a_failure(kit: Kit, tmp_path: Path) -> None:
 def test_stop_ends_what_runs_and_is_idempotent(kit: Kit, tmp_path: Path) -> None:
     async def body(runner: Runner, reports: Reports, start: Callable[..., tuple[str, int]]) -> None:
         key = start(kit.long)
-        if kit.name not in ("sleep", "fake"):
+        if kit.has_process:
             await reports.spawned(key)
         for _ in range(3):
             runner.stop(key, 5)

@@ -4,6 +4,7 @@
   call counts as ended when the worker's whole tree is dead.
 - Losing a worker costs the call that ran in it, never another.
 - There are at most as many workers as calls were asked for at once; the last to become idle is the first to be used.
+- No call is reported as Spawned: it has no process of its own, and its worker dies with the engine.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from weft.host.outcome import failure, tail
 from weft.host.process import LEFTOVER_GRACE_S, SHORTAGES, Exit, ProcessTree, Streams, children_max, spawn
 from weft.host.slots import Slot, Slots
 from weft.model.output import ErrorRecord
-from weft.ports import Ended, Job, JobKey, Payload, Report, Spawned
+from weft.ports import Ended, Job, JobKey, Payload, Report
 
 PACKET_BYTES_MAX = 128 << 10
 """As in the worker: what fits a socket's buffer in one packet."""
@@ -57,6 +58,8 @@ class Reply(msgspec.Struct):
     cpu_s: float
     rss_bytes: int | None
     unclean: bool
+    wrote: bool
+    littered: bool
     result: msgspec.Raw
     file: bool = False
     error: ErrorRecord | None = None
@@ -120,7 +123,6 @@ class ProcessExecutor:
             worker.job, worker.report = job, report
             self._busy[job.key] = worker
             self._slots.lend(worker.slot, job)
-            _later(report, Spawned(key=job.key, pid=worker.tree.pid, started=worker.tree.started))
 
     def stop(self, key: JobKey, grace_s: float) -> None:
         if worker := self._busy.get(key):
@@ -262,7 +264,8 @@ class ProcessExecutor:
 
     def _settled(self, worker: _Worker, job: Job, reply: Reply) -> Ended:
         try:
-            output = self._slots.settle(worker.slot, job, reply.error is None)
+            used = reply.wrote or reply.littered or reply.file
+            output = self._slots.settle(worker.slot, job, reply.error is None) if used else None
         except OSError as failed:
             error = ErrorRecord(kind="error", message=f"its output could not be kept: {failed}")
             return Ended(key=job.key, outcome="failed", error=error)
@@ -322,5 +325,5 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _later(report: Report, message: Spawned | Ended) -> None:
+def _later(report: Report, message: Ended) -> None:
     asyncio.get_running_loop().call_soon(report, message)

@@ -272,10 +272,14 @@ class Place:
             if present.get(name) != value:
                 os.environb[name] = value
 
-    def is_unclean(self) -> bool:
-        """Whether something goes on that cannot be put back: a thread, a timer, a closed stream."""
-        running = thread_count() or signal.getitimer(signal.ITIMER_REAL)[0]
-        return bool(running) or any(stream is None or stream.closed for stream in self.streams)
+    def left(self, scratch: str) -> dict[str, bool]:
+        """What the job left: `wrote` to its logs, `littered` its scratch folder; `unclean` if it cannot be put back."""
+        running = thread_count() or signal.getitimer(signal.ITIMER_REAL)[0] or any(stream.closed for stream in self.streams)
+        try:
+            wrote = os.fstat(1).st_size + os.fstat(2).st_size > 0
+            return {"unclean": bool(running), "wrote": wrote, "littered": bool(os.listdir(scratch))}
+        except OSError:  # It closed or removed what it was given.
+            return {"unclean": True, "wrote": True, "littered": True}
 
     def spent(self) -> tuple[float, int | None]:
         """CPU seconds since the last call, and the peak of memory in bytes if it has grown."""
@@ -300,7 +304,7 @@ def serve(call: dict[str, Any], place: Place, codes: dict[str, CodeType]) -> Non
         except (OSError, ValueError):
             continue  # The disk is full, or the step closed it.
     cpu_s, rss_bytes = place.spent()
-    header: dict[str, Any] = {"cpu_s": cpu_s, "rss_bytes": rss_bytes, "unclean": place.is_unclean()}
+    header: dict[str, Any] = {"cpu_s": cpu_s, "rss_bytes": rss_bytes, **place.left(call["env"]["WEFT_DIR"])}
     if record is not None:
         header["error"] = record
     elif len(result) > PACKET_BYTES_MAX // 2:

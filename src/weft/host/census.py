@@ -56,11 +56,12 @@ class Census:
     def survivors(self, mark: int) -> set[int]:
         """Living processes with this mark, other than its leader."""
         left = self._carriers[mark]
-        for _ in range(LOOKS_MAX):
-            self._look()
+        checked = not left
+        for _ in range(LOOKS_MAX if self._counts else 2):
+            if not self._look() and checked:
+                break  # No process was created between the last look and this one, and the check lies between them.
             left &= {pid for pid in left if marks.mark_of(pid) == mark and _lives(pid)}
-            if self._newest() == self._seen:
-                break
+            checked = True
         return left
 
     def family(self, mark: int, leader: int, kin: dict[int, int], fresh: bool = False) -> dict[int, Stat]:
@@ -86,20 +87,19 @@ class Census:
     def _newest(self) -> int:
         return int(os.pread(self._loadavg, 128, 0).rpartition(b" ")[2])
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Ask every process created since the last look for its mark; returns whether there was any."""
         newest, now = self._newest(), time.monotonic()
         span = newest - self._seen
-        wrapped = now - self._seen_at > self._pid_max * PID_CREATION_S
-        if self._counts and not wrapped and 0 <= span <= SPAN_MAX:
-            numbers = iter(range(self._seen + 1, newest + 1))
-        else:
-            numbers = procfs.pids()
+        sure = self._counts and now - self._seen_at < self._pid_max * PID_CREATION_S
+        numbers = range(self._seen + 1, newest + 1) if sure and 0 <= span <= SPAN_MAX else procfs.pids()
         for pid in numbers:
             if pid not in self._leaders:
                 carriers = self._carriers.get(marks.mark_of(pid))
                 if carriers is not None and marks.is_process(pid):
                     carriers.add(pid)
         self._seen, self._seen_at = newest, now
+        return not sure or span != 0
 
     def _table(self, age_s_max: float) -> dict[int, Stat]:
         now = time.monotonic()

@@ -69,7 +69,7 @@ class Slots:
         slot = Slot(str(self._folder / f"{self._name}.{self._count}"))
         os.makedirs(slot.scratch, 0o700, exist_ok=True)
         # An engine that was killed may have left a slot in use. Its logs are truncated when they are opened.
-        if _holds_something(slot.scratch):
+        if not _is_empty(slot.scratch):
             self._trash(slot.scratch)
             os.mkdir(slot.scratch, 0o700)
         with suppress(FileNotFoundError):
@@ -90,12 +90,11 @@ class Slots:
         """
         self._lent.discard(slot)
         slot.publish()
-        if _holds_something(slot.scratch):
+        if not _is_empty(slot.scratch):
             if succeeded:
                 self._trash(slot.scratch)
-            else:
+            elif os.path.lexists(slot.scratch):
                 _move(slot.scratch, job.scratch)
-        if not os.path.isdir(slot.scratch):
             os.mkdir(slot.scratch, 0o700)
         if not os.path.lexists(slot.output):
             return None
@@ -128,7 +127,8 @@ class Slots:
 
         self._trashed += 1
         away = f"{path}.{self._trashed}"
-        os.rename(path, away)
+        with suppress(FileNotFoundError):  # The step has removed it.
+            os.rename(path, away)
         asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, away, True)
 
     def _publish(self) -> None:
@@ -145,13 +145,11 @@ def _size(path: str) -> int:
         return 0
 
 
-def _holds_something(folder: str) -> bool:
+def _is_empty(folder: str) -> bool:
     try:
-        return bool(os.listdir(folder))
-    except FileNotFoundError:  # The step removed it.
+        return not os.listdir(folder)
+    except OSError:  # The step removed it, made it unreadable, or made something else of it.
         return False
-    except OSError:  # The step made it unreadable, or something else of it.
-        return True
 
 
 def _move(here: str, there: Path) -> None:
