@@ -135,10 +135,11 @@ def _steps_ready(state: State, fact: f.StepsReady) -> None:
         k, rank = state.demands.kind[i], state.demands.rank[i]
         state.ready[k].add(i)
         heappush(state.queues[k], rank)
-        state.stirred.add(state.lacking[k])
+        pool, weight = state.lacking[k]
+        state.stirred.add(pool)
         if rank < state.posted[k]:
             state.posted[k] = rank
-            heappush(state.heads[state.lacking[k]], (rank, k))
+            heappush(state.heads[pool].setdefault(weight, []), (rank, k))
 
 
 def _attempt_started(state: State, fact: f.AttemptStarted) -> None:

@@ -20,7 +20,7 @@ Demand: TypeAlias = tuple[tuple[int, int], ...]
 
 class Demands:
     """`pools[p]` is a pool's name, `kinds[k]` a distinct demand, `kind[i]` that of step i, `rank[i]` its place in the order of
-    dispatch, and `by_rank` the reverse."""
+    dispatch, and `by_rank` the reverse. `shares` are those of COMPUTING and WAITING that anybody asks for."""
 
     def __init__(self, workflow: Workflow, graph: Graph) -> None:
         self.pools = ["max_parallel", "max_parallel (computing)", "max_parallel (waiting)", *workflow.resources]
@@ -34,6 +34,7 @@ class Demands:
             named = sorted([(number[name], weight) for name, weight in step.resources.items()])
             self.kind.append(kinds.setdefault(((TOTAL, 1), (share, 1), *named), len(kinds)))
         self.kinds = list(kinds)
+        self.shares = {share for _, (share, _), *_ in self.kinds}
         self.by_rank = self._order(workflow, graph)
         self.rank = [0] * len(graph)
         for rank, i in enumerate(self.by_rank):

@@ -11,9 +11,10 @@ import msgspec
 
 from weft.core import facts as f
 from weft.core.apply import apply
-from weft.core.demand import WAITING
+from weft.core.demand import COMPUTING, TOTAL, WAITING
 from weft.core.facts import Fact
 from weft.core.state import State
+from weft.core.status import Status
 from weft.core.why import status_word
 
 
@@ -38,7 +39,7 @@ class PoolNumbers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run reports. `held_s`: step-seconds of waiting by cause (a pool's name, `max_parallel`, `backoff`)."""
+    """What a run reports. `held_s`: step-seconds of waiting by cause, which is `max_parallel`, a pool's name, or `backoff`."""
 
     steps: list[StepNumbers]
     counts: dict[str, int]
@@ -52,6 +53,62 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True):
     critical_path: list[tuple[str, float]]
 
 
+class Held:
+    """How long steps were held, in step-seconds, and by what: by `max_parallel` while it leaves no place for such a step, else by
+    each pool that has too little for it.
+
+    Nothing is added up step by step. `_open_s` runs while `max_parallel` has a place, for computing and for waiting steps; a pool
+    is looked at when a step that asks for it comes or goes.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._held_s: dict[str, float] = defaultdict(float)
+        self._open_s = {COMPUTING: 0.0, WAITING: 0.0}
+        self._ready = {COMPUTING: 0, WAITING: 0}
+        self._wanted: dict[int, dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
+        """For a named pool, and for (computing or waiting, weight): ready steps that ask for so much of it."""
+        self._seen_s: dict[int, dict[int, float]] = {}
+        """For a named pool: `_open_s` when it was last looked at."""
+
+    def pass_time(self, elapsed_s: float) -> None:
+        for share, ready in self._ready.items():
+            if self.state.free(TOTAL) < 1 or self.state.free(share) < 1:
+                self._held_s["max_parallel"] += elapsed_s * ready
+            else:
+                self._open_s[share] += elapsed_s
+        self._held_s["backoff"] += elapsed_s * len(self.state.backoff_until)
+
+    def before(self, steps: list[int]) -> None:
+        """These steps are about to change: what they hold, and whether they are ready."""
+        for i in steps:
+            self._count(i, -1 if self.state.status[i] is Status.READY else 0)
+
+    def ready(self, steps: list[int]) -> None:
+        for i in steps:
+            self._count(i, 1)
+
+    def _count(self, i: int, by: int) -> None:
+        _, (share, _), *named = self.state.demands.of(i)
+        self._ready[share] += by
+        for pool, weight in named:
+            self._look(pool)
+            self._wanted[pool][share, weight] += by
+
+    def _look(self, pool: int) -> None:
+        seen_s, free = self._seen_s.get(pool, self._open_s), self.state.free(pool)
+        for (share, weight), steps in self._wanted[pool].items():
+            if weight > free:
+                self._held_s[self.state.demands.pools[pool]] += steps * (self._open_s[share] - seen_s[share])
+        self._seen_s[pool] = self._open_s.copy()
+
+    def by_cause(self) -> dict[str, float]:
+        """The longest first; causes that held nobody are left out."""
+        for pool in self._wanted:
+            self._look(pool)
+        return {cause: held_s for cause, held_s in sorted(self._held_s.items(), key=lambda item: -item[1]) if held_s}
+
+
 class Measure:
     """The fold. `see` takes facts in order; `numbers` may be asked at any time. `makespan_s` is also the run's own clock."""
 
@@ -60,17 +117,21 @@ class Measure:
         self.steps: list[StepNumbers] = []
         self.makespan_s = 0.0
         self.parallel_max = 0
-        self.held_s: dict[str, float] = defaultdict(float)
         self._at: float | None = None
         self._busy_s: list[float] = []
-        self._ready_kinds: set[int] = set()
+        self._held = Held(self.state)
         self._since: dict[int, float] = {}
         """For a step that is ready or runs: since when, on the run's own clock."""
 
     def see(self, fact: Fact) -> None:
         self._pass_time(fact)
-        apply(self.state, fact)
         index = self.state.graph.index
+        match fact:
+            case f.AttemptStarted() | f.StepCancelled() | f.AttemptEnded() | f.AttemptLost():
+                self._held.before([index[fact.step]])
+            case f.StepsSkipped():
+                self._held.before([index[id_] for id_ in fact.steps])
+        apply(self.state, fact)
         match fact:
             case f.RunCreated():
                 layers = self.state.graph.layer
@@ -79,7 +140,7 @@ class Measure:
             case f.StepsReady():
                 for id_ in fact.steps:
                     self._since[index[id_]] = self.makespan_s
-                    self._ready_kinds.add(self.state.demands.kind[index[id_]])
+                self._held.ready([index[id_] for id_ in fact.steps])
             case f.AttemptStarted():
                 step = self.steps[index[fact.step]]
                 step.queue_s += self._lap(index[fact.step])
@@ -87,6 +148,13 @@ class Measure:
                 self.parallel_max = max(self.parallel_max, len(self.state.alive))
             case f.AttemptEnded() | f.AttemptLost():
                 self._end(index[fact.step], fact)
+
+    def _pass_time(self, fact: Fact) -> None:
+        """Account for the time since the last fact; none passes for the run while no engine lives."""
+        if self._at is not None and fact.at > self._at and not isinstance(fact, f.EngineAttached):
+            self.makespan_s += fact.at - self._at
+            self._held.pass_time(fact.at - self._at)
+        self._at = fact.at
 
     def _lap(self, i: int) -> float:
         """Seconds since what step i did last began; now it begins something else."""
@@ -102,27 +170,6 @@ class Measure:
         if isinstance(fact, f.AttemptEnded):
             step.cpu_s += fact.cpu_s or 0.0
             step.rss_bytes = max(step.rss_bytes, fact.rss_bytes or 0)
-
-    def _pass_time(self, fact: Fact) -> None:
-        """Account for the time since the last fact; none passes for the run while no engine lives."""
-        state = self.state
-        elapsed_s = 0.0 if self._at is None or isinstance(fact, f.EngineAttached) else fact.at - self._at
-        self._at = fact.at
-        if elapsed_s <= 0:
-            return
-        self.makespan_s += elapsed_s
-        self._ready_kinds = {k for k in self._ready_kinds if state.ready[k]}
-        for k in self._ready_kinds:
-            lacking = (pool for pool, weight in state.demands.kinds[k] if state.free(pool) < weight)
-            self.held_s[self._cause(next(lacking, None))] += elapsed_s * len(state.ready[k])
-        if state.backoff_until:
-            self.held_s["backoff"] += elapsed_s * len(state.backoff_until)
-
-    def _cause(self, pool: int | None) -> str:
-        """A limit on attempts is `max_parallel` whichever of its forms it takes; "" if it was no limit, but a suspension."""
-        if pool is None:
-            return ""
-        return "max_parallel" if pool <= WAITING else self.state.demands.pools[pool]
 
     def numbers(self) -> Numbers:
         state, makespan_s = self.state, self.makespan_s
@@ -140,7 +187,7 @@ class Measure:
             speedup=work_s / makespan_s if makespan_s else 1.0,
             parallel_max=self.parallel_max,
             pools=[self._pool(p) for p in range(WAITING + 1, len(state.demands.pools))],
-            held_s={cause: seconds for cause, seconds in sorted(self.held_s.items(), key=lambda item: -item[1]) if cause},
+            held_s=self._held.by_cause(),
             critical_path=[(state.graph.ids[i], weights[i]) for i in path if weights[i]],
         )
 

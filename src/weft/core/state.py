@@ -41,8 +41,9 @@ class State:
     attempt of the step was stopped. `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight
     → the steps that hold so much of it.
 
-    For the dispatcher: `queues` holds the ranks of ready steps by kind, `posted` the rank of the one that stands for its kind in
-    the `heads` of the pool `lacking`, `stirred` the pools whose heads are to be looked at.
+    For the dispatcher: `queues` holds the ranks of ready steps by kind; `posted` the rank of the one that stands for its kind
+    among the `heads`, which are sorted by what was `lacking`: a pool, and so much of it. The heads of `stirred` pools are to be
+    looked at.
     """
 
     def __init__(self, workflow: Workflow | None = None) -> None:
@@ -96,8 +97,8 @@ class State:
         self.ready: list[set[int]] = [set() for _ in range(kinds)]
         self.queues: list[list[int]] = [[] for _ in range(kinds)]
         self.posted = [n] * kinds
-        self.lacking = [TOTAL] * kinds
-        self.heads: list[list[tuple[int, int]]] = [[] for _ in range(pools)]
+        self.lacking = [(TOTAL, 1)] * kinds
+        self.heads: list[dict[int, list[tuple[int, int]]]] = [{} for _ in range(pools)]
         self.stirred: set[int] = set()
 
     @property
