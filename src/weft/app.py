@@ -162,31 +162,33 @@ def _create(workflow: Workflow, state_folder: Path) -> tuple[str, Path, Journal,
 def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.Observed]) -> Result:
     """Take over a run that no engine holds: fold its journal, prove its old attempts dead, and drive it on."""
     from weft.host.tree import sweep
+    from weft.journal.reader import read_facts
     from weft.journal.sqlite import SqliteJournal
     from weft.journal.store import Store
 
-    journal = SqliteJournal(folder, durability="power", create=False)
+    first = next(read_facts(folder), None)
+    if not isinstance(first, f.RunCreated) or first.durability == "none":
+        raise UsageError(f"run `{folder.name}` had not begun when its engine died; nothing ran: start it again")
+    journal = SqliteJournal(folder, durability=first.durability, create=False)
     try:
         state, outputs = State(), {}
         for fact in journal.read():
             apply(state, fact)
             if isinstance(fact, f.AttemptEnded) and fact.output is not None:
                 outputs[fact.step] = fact.output
-        if state.created is None:
-            raise UsageError(f"run `{folder.name}` had not begun when its engine died; nothing ran: start it again")
         if state.ended:
             raise UsageError(f"run `{folder.name}` has ended ({state.ended.status}); `weft show {folder.name}` tells more")
-        _say_if_changed(state.created, options.say)
+        _say_if_changed(first, options.say)
         secrets = {} if then else secret_values(state.workflow.secrets)
         for observer in options.observers:
             observer.recall(journal.read())
-        sweep(state.created.run, [(attempt.pid, attempt.pid_started) for attempt in state.alive.values()])
+        sweep(first.run, [(attempt.pid, attempt.pid_started) for attempt in state.alive.values()])
     except BaseException:
         journal.close()
         raise
     if limits is None:
         options = msgspec.structs.replace(options, limits=state.limits)
-    store = Store(folder, state.created.durability)
+    store = Store(folder, first.durability)
     return _drive(state, folder, journal, store, options, secrets, then, outputs)
 
 

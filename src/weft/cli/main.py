@@ -24,6 +24,9 @@ VERBS: Final = {
 }
 """verb → (module of weft.cli, one line of help). The order is that of the help."""
 
+CONTEXT: Final = {"help_option_names": ["-h", "--help"], "terminal_width": 78}
+"""A width that is asked of the terminal would import shutil and all that comes with it, for every `--help`."""
+
 
 class Verbs(click.Group):
     """A group whose commands live in modules that are imported by name from the table above, never from input."""
@@ -52,7 +55,7 @@ class Verbs(click.Group):
             formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="weft", message="%(prog)s %(version)s")
 @click.option("-C", "directory", metavar="DIR", help="Work in this folder instead of the current one.")
 def weft(directory: str | None) -> None:

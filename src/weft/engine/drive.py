@@ -1,7 +1,9 @@
 """One engine's life with one run: set up, run, and leave nothing behind."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from weft.core import facts as f
 from weft.core.state import State
@@ -14,6 +16,10 @@ from weft.engine.shutdown import Shutdown
 from weft.engine.values import Values
 from weft.model.output import Output
 from weft.ports import Journal, Observer, OutputStore, Runner
+
+SWITCH_S: Final = 0.001
+"""How long the loop may keep the interpreter from the journal's writer. At the default of 5 ms a commit that ends while a turn is
+made is seen 18 ms later (median, measured); at this, 3 ms."""
 
 
 async def drive(
@@ -35,6 +41,7 @@ async def drive(
 
     Returns the signal that suspended it, else 0. `runners` is called on the loop. Raises MachineError if the journal fails.
     """
+    sys.setswitchinterval(SWITCH_S)
     run_folder = RunFolder(folder)
     run_folder.create()
     created = next((fact for fact in first if isinstance(fact, f.RunCreated)), state.created)

@@ -18,21 +18,16 @@ from weft.core.decide import receive
 from weft.core.facts import Fact, Observed
 from weft.core.state import State
 from weft.engine.jobs import Jobs
-from weft.engine.values import Values
+from weft.engine.secrets import contains_secret, masked
+from weft.engine.values import Values, input_error
 from weft.model.errors import MachineError
-from weft.model.evaluate import verdict
-from weft.model.expression import ExpressionError, parse
-from weft.model.masking import mask, spellings
 from weft.model.output import ErrorRecord, Output
-from weft.model.template import resolve
 from weft.ports import Clock, Ended, Journal, Observer, OutputStore, Payload, Runner, Spawned
 
 BATCH_MAX: Final = 512
 """Facts taken in one turn: enough to share its cost, few enough that starts do not wait long for the last of them."""
 INLINE_KEEP_BYTES: Final = 1 << 20
 """Outputs up to this size are saved on the loop's thread (about a millisecond); larger ones in a thread beside it."""
-SECRET_SCAN_BYTES: Final = 1 << 20
-"""An output file is searched for secrets in pieces of this size."""
 
 Acknowledge: TypeAlias = Callable[[], None]
 
@@ -185,9 +180,9 @@ class Engine:
             case StopAttempt(step=step, attempt=attempt):
                 self._runner(step).stop((step, attempt), self._grace_s)
             case EvaluateCondition(step=step):
-                self.post(self._evaluate_condition(step))
+                self.post(self.values.condition(step))
             case EvaluateOutputs():
-                self.post(self._evaluate_outputs())
+                self.post(self.values.run_outputs())
             case Leave():
                 self._left.set_result(None)
 
@@ -197,24 +192,10 @@ class Engine:
     def _start(self, step: str, attempt: int) -> None:
         try:
             job = self._jobs.make(self.state.steps[self.state.graph.index[step]], attempt)
-        except (ExpressionError, MachineError) as error:
-            self.post(f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="failed", error=_input_error(error)))
+        except (ValueError, MachineError) as error:
+            self.post(f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="failed", error=input_error(error)))
             return
         self._runner(step).start(job, self._report)
-
-    def _evaluate_condition(self, step: str) -> f.ConditionEvaluated:
-        text = self.state.steps[self.state.graph.index[step]].condition
-        try:
-            answer = verdict(parse(text), self.values.scope, self.values.status_functions(step))
-        except (ExpressionError, MachineError) as error:
-            return f.ConditionEvaluated(at=0.0, step=step, verdict=False, error=_input_error(error))
-        return f.ConditionEvaluated(at=0.0, step=step, verdict=answer)
-
-    def _evaluate_outputs(self) -> f.OutputsEvaluated:
-        try:
-            return f.OutputsEvaluated(at=0.0, outputs=resolve(self.state.workflow.outputs, self.values.scope))
-        except (ExpressionError, MachineError) as error:
-            return f.OutputsEvaluated(at=0.0, outputs={}, error=_input_error(error))
 
     # ---- reports ----
 
@@ -236,7 +217,7 @@ class Engine:
             return ErrorRecord(kind="invalid_output", message=str(error))
         except MachineError as error:
             return ErrorRecord(kind="error", message=str(error))
-        if self._secrets and _contains(payload, self._secrets):
+        if self._secrets and contains_secret(payload, self._secrets):
             return Output(form=output.form, inline=output.inline, blob=output.blob, size=output.size, secret=True)
         return output
 
@@ -254,7 +235,7 @@ class Engine:
         step, attempt = report.key
         error = kept if isinstance(kept, ErrorRecord) else report.error
         if error and self._secrets:
-            error = _masked(error, self._secrets)
+            error = masked(error, self._secrets)
         self.post(
             f.AttemptEnded(
                 at=0.0,
@@ -269,41 +250,8 @@ class Engine:
         )
 
 
-def _input_error(error: Exception) -> ErrorRecord:
-    return ErrorRecord(kind="input", message=str(error), hint=getattr(error, "hint", ""))
-
-
 def _size(payload: Payload) -> int:
     try:
         return payload.stat().st_size if isinstance(payload, Path) else len(payload)
     except OSError:
         return 0  # the store will say what is wrong with it
-
-
-def _contains(payload: Payload, secrets: Sequence[str]) -> bool:
-    """Whether a payload contains any spelling of a secret; files are read in overlapping pieces."""
-    forms = [form.encode() for value in secrets for form in spellings(value)]
-    if not isinstance(payload, Path):
-        return any(form in payload for form in forms)
-    overlap = max(map(len, forms), default=1) - 1
-    tail = b""
-    with payload.open("rb") as file:
-        while piece := file.read(SECRET_SCAN_BYTES):
-            window = tail + piece
-            if any(form in window for form in forms):
-                return True
-            tail = window[-overlap:] if overlap else b""
-    return False
-
-
-def _masked(error: ErrorRecord, secrets: Sequence[str]) -> ErrorRecord:
-    return ErrorRecord(
-        kind=error.kind,
-        message=mask(error.message, secrets),
-        exit_code=error.exit_code,
-        signal=error.signal,
-        exception=error.exception,
-        retry_after_s=error.retry_after_s,
-        hint=mask(error.hint, secrets),
-        tail=mask(error.tail, secrets),
-    )

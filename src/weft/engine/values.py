@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from weft.core.facts import RunCreated
+from weft.core import facts as f
 from weft.core.state import State
 from weft.core.verdict import any_succeeded, failed_need
 from weft.core.why import status_word
-from weft.model.output import Output
+from weft.model.errors import MachineError
+from weft.model.evaluate import verdict
+from weft.model.expression import parse
+from weft.model.output import ErrorRecord, Output
+from weft.model.template import resolve
 from weft.model.workflow import Value
 from weft.ports import OutputStore
 
@@ -16,7 +20,7 @@ from weft.ports import OutputStore
 class Values:
     """The outputs of a run by step, and the scopes that expressions are evaluated in."""
 
-    def __init__(self, state: State, created: RunCreated, store: OutputStore, outputs: Mapping[str, Output]) -> None:
+    def __init__(self, state: State, created: f.RunCreated, store: OutputStore, outputs: Mapping[str, Output]) -> None:
         self.state = state
         self.outputs = dict(outputs)
         self._store = store
@@ -34,7 +38,23 @@ class Values:
     def record(self, step: str) -> "_Step":
         return _Step(self, step)
 
-    def status_functions(self, step: str) -> dict[str, Callable[[], bool]]:
+    def condition(self, step: str) -> f.ConditionEvaluated:
+        """The verdict of the `if` of a step, or why there is none."""
+        text = self.state.steps[self.state.graph.index[step]].condition
+        try:
+            answer = verdict(parse(text), self.scope, self._status_functions(step))
+        except (ValueError, MachineError) as error:
+            return f.ConditionEvaluated(at=0.0, step=step, verdict=False, error=input_error(error))
+        return f.ConditionEvaluated(at=0.0, step=step, verdict=answer)
+
+    def run_outputs(self) -> f.OutputsEvaluated:
+        """The outputs of the run, or why there are none."""
+        try:
+            return f.OutputsEvaluated(at=0.0, outputs=resolve(self.state.workflow.outputs, self.scope))
+        except (ValueError, MachineError) as error:
+            return f.OutputsEvaluated(at=0.0, outputs={}, error=input_error(error))
+
+    def _status_functions(self, step: str) -> dict[str, Callable[[], bool]]:
         """`success()`, `failed()` and `always()` as the `if` of a step means them: about its own needs."""
         state, i = self.state, self.state.graph.index[step]
         return {
@@ -42,6 +62,11 @@ class Values:
             "failed": lambda: failed_need(state, i) is not None,
             "always": lambda: True,
         }
+
+
+def input_error(error: ValueError | MachineError) -> ErrorRecord:
+    """What could not be resolved, as the error of an attempt: an ExpressionError, a value that is too large, a lost blob."""
+    return ErrorRecord(kind="input", message=str(error), hint=getattr(error, "hint", ""))
 
 
 class _Steps(Mapping[str, Value]):
