@@ -9,7 +9,7 @@ from weft.model.workflow import Step
 
 
 class Graph:
-    """`needs[i]` and `dependents[i]` are step numbers, `layer[i]` the longest distance from a root, `order` a topological order."""
+    """`needs[i]` and `dependents[i]` are step numbers, `layer[i]` is the longest distance from a root, `order` is topological."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         """Raises ValueError if a need is unknown or the needs form a cycle: loaders refuse such files with places."""
