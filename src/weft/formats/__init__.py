@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("native", "wfformat")
 
+PROBLEMS_MAX = 1000
+"""More than a person reads; a generated file with one mistake in each step must not cost gigabytes."""
+
 
 class Budgets(msgspec.Struct, frozen=True, kw_only=True):
     """What a file may cost; it is refused before more than that is built."""
@@ -79,12 +82,19 @@ def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale
     def places(step: str) -> Place:
         return document.places([Where(module.step_path(document, step))])[0]
 
-    return _loaded(workflow, problems, form, places)
+    return _loaded(workflow, problems, form, places, findings.left_out)
 
 
-def _loaded(workflow: Workflow | None, problems: list[Problem], form: str, places: Callable[[str], Place]) -> Loaded:
-    problems = list(dict.fromkeys(problems))  # what an alias repeats is wrong once
-    problems.sort(key=lambda problem: (problem.place.line == 0 and problem.code == "W199", problem.place))
+def _loaded(
+    workflow: Workflow | None, problems: list[Problem], form: str, places: Callable[[str], Place], left_out: int = 0
+) -> Loaded:
+    """The result, its problems in the order of the file and no more than anybody will read."""
+    problems = sorted(dict.fromkeys(problems), key=lambda problem: problem.place)  # what an alias repeats is wrong once
+    left_out += max(0, len(problems) - PROBLEMS_MAX)
+    if left_out:
+        message, hint = f"{left_out:,} more problems are not listed", "fix those that are and check again"
+        place = Place(problems[0].place.file)
+        problems[PROBLEMS_MAX:] = [Problem(code="W199", message=message, place=place, hint=hint)]
     return Loaded(None if problems else workflow, tuple(problems), form, places)
 
 

@@ -10,16 +10,22 @@ from weft.model.tokens import find_end, shown
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 """`module:function`."""
 
+TOLD_MAX = 20
+"""Expressions told in one piece of code. The first few say it all, and finding the end of each may take a look at all of it."""
+
 _SHELL = 'pass it as data: add `with: {{ {name}: "{template}" }}`, and write `"${name}"` here'
 _PYTHON = 'pass it as data: add `with: {{ {name}: "{template}" }}`, and take it as an argument: `def run({name}):`'
 
 
 def refuse_expressions(code: str, path: Path, findings: Findings, *, python: bool) -> bool:
-    """Report each `${{ }}` in code, with the rewrite as a hint. Whether there was one."""
+    """Report the `${{ }}` in code, with the rewrite as a hint. Whether there was one."""
     if not has_template(code):
         return False
     at = 0
-    while (found := find(code[at:])) >= 0:
+    for _ in range(TOLD_MAX):
+        found = find(code[at:])
+        if found < 0:
+            break
         start = at + found
         try:
             end = find_end(code, start + 3) + 2

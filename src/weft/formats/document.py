@@ -8,13 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from weft.formats import PROBLEMS_MAX
 from weft.formats.text import Text
 from weft.model.problem import Place, Problem, Second
 from weft.model.suggest import did_you_mean
 from weft.model.workflow import Value
-
-PROBLEMS_MAX = 1000
-"""More than a person reads; a generated file with one mistake in each step must not cost gigabytes."""
 
 SUGGESTIONS_MAX = 20
 """Each may compare a name with every id of a large file, which takes up to a tenth of a second."""
@@ -121,7 +119,8 @@ class Findings:
 
     def __init__(self) -> None:
         self._found: list[tuple[dict[str, Any], Where, tuple[tuple[Where, str], ...]]] = []
-        self._left_out = 0
+        self.left_out = 0
+        """Problems that were not kept."""
         self._suggestions_left = SUGGESTIONS_MAX
 
     def add(self, code: str, message: str, where: Where, *, seconds: Iterable[tuple[Where, str]] = (), **fields: str) -> None:
@@ -129,7 +128,7 @@ class Findings:
         if len(self._found) < PROBLEMS_MAX:
             self._found.append(({"code": code, "message": message, **fields}, where, tuple(seconds)))
         else:
-            self._left_out += 1
+            self.left_out += 1
 
     def meant(self, name: str, candidates: Iterable[str]) -> str | None:
         """The candidate that was most likely meant. After many questions the answer is always None."""
@@ -154,7 +153,4 @@ class Findings:
         for fields, _, seconds in self._found:
             place = next(places)
             problems.append(Problem(**fields, place=place, seconds=tuple(Second(next(places), label) for _, label in seconds)))
-        if self._left_out:
-            message, hint = f"{self._left_out} more problems are not listed", "fix those that are and check again"
-            problems.append(Problem(code="W199", message=message, place=Place(problems[0].place.file), hint=hint))
         return problems

@@ -175,7 +175,6 @@ class _Loader:
                 referred += self.references.in_value(fields[key], fields.at(key), id_)
         own = fields.get
         default = self.defaults.get
-        python = isinstance(action, Python)
         check_variables(fields, action, self.findings)
         return Step(
             id=id_,
@@ -186,7 +185,7 @@ class _Loader:
             env=own("env", {}),
             secrets=tuple(self._secrets(fields)),
             cwd=own("cwd") or default("cwd", ""),
-            output="json" if python else own("output") or default("output", "text"),
+            output="json" if isinstance(action, Python | Sleep) else own("output") or default("output", "text"),
             resources=self._resources(fields),
             priority=own("priority", 0),
             expect_s=own("expect"),

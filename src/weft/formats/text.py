@@ -49,10 +49,8 @@ class Text:
         start = min(start, len(self.text))
         line = bisect_right(self._starts, start) - 1
         column = start - self._starts[line]
-        line_end = self.text.find("\n", start)
-        if line_end < 0:
-            line_end = len(self.text)
-        length = 1 if end is None else max(1, min(end, line_end) - start)
+        line_end = self.text.find("\n", start, end) if end else start + 1
+        length = max(1, (line_end if line_end >= 0 else end or 0) - start)
         tabs = self.tabs.get(line, 0)
         column = column - tabs * (len(TAB) - 1) if column >= tabs * len(TAB) else column // len(TAB)
         return Place(self.file, line + 1, column + 1, length)

@@ -389,6 +389,7 @@ SETTINGS: tuple[Setting, ...] = (
         Choice(("auto", "live", "lines", "json", "quiet")),
         "auto",
         "What is shown while a run goes on: live on a terminal and lines elsewhere (auto), or always one of them.",
+        env="WEFT_VIEW",  # in a step, WEFT_OUTPUT is the file for its output
     ),
     _setting(
         "color", Choice(("auto", "always", "never")), "auto", "Coloured messages; auto: on a terminal, unless NO_COLOR is set."

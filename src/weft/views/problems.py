@@ -93,9 +93,11 @@ def visible(text: str) -> str:
 
 def window(line: str, column: int, length: int) -> tuple[str, int, int]:
     """A line as it is shown, and the caret under it: columns before it, and its length. `column` counts characters from 1."""
-    pieces = [_piece(char) for char in line]
-    caret = min(max(column - 1, 0), len(pieces))
-    end = min(caret + length, len(pieces))
+    caret = min(max(column - 1, 0), len(line))
+    left_out = max(0, caret - LINE_COLUMNS_MAX)  # lines may have millions of characters
+    part = line[left_out : caret + LINE_COLUMNS_MAX]
+    caret -= left_out
+    pieces = [_piece(char) for char in part]
     starts = [0]
     for _, width in pieces:
         starts.append(starts[-1] + width)
@@ -105,9 +107,9 @@ def window(line: str, column: int, length: int) -> tuple[str, int, int]:
             first += 1
         while starts[last] - starts[first] > LINE_COLUMNS_MAX:
             last -= 1
-    lead, trail = "…" * (first > 0), "…" * (last < len(pieces))
+    lead, trail = "…" * (left_out + first > 0), "…" * (left_out + last < len(line))
     text = lead + "".join(piece for piece, _ in pieces[first:last]) + trail
-    return text, len(lead) + starts[caret] - starts[first], max(1, starts[min(end, last)] - starts[caret])
+    return text, len(lead) + starts[caret] - starts[first], max(1, starts[min(caret + length, last)] - starts[caret])
 
 
 def _piece(char: str) -> tuple[str, int]:
