@@ -77,8 +77,9 @@ class Live:
         self._drawn_at = self._clock()
         if self._outlet.ready() and self._scene.state.created:
             width, height = self._outlet.size()
-            now = self._story.now()
-            self._write(self._scene.rows(now, self._story.elapsed_s(now), width - 1, height - 1, self._paint))
+            now, below = self._story.now(), height - 1  # the cursor stays on the line after the rows
+            rows = self._scene.rows(now, self._story.elapsed_s(now), width - 1, below, self._paint) if below else []
+            self._write(rows)
         if not self._outlet.dead and (self._above or self._scene.ticks):
             self._alarm.set(self._drawn_at + TICK_S)
 

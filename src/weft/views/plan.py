@@ -20,10 +20,10 @@ from weft.views.text import Cell, Paint, chain, fit, fit_name, names, plural, ta
 LISTED_STEPS_MAX: Final = 40
 """Workflows of up to so many steps are shown step by step."""
 
-LAYERS_MAX: Final = 30
+LAYERS_MAX: Final = 16
 """Layers that are shown; of a deeper graph the first and the last."""
 
-LAST_LAYERS: Final = 5
+LAST_LAYERS: Final = 4
 LAYER_NAMED_MAX: Final = 30
 POOLS_MAX: Final = 10
 

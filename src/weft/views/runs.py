@@ -61,6 +61,8 @@ def render(rows: Sequence[Row], *, color: bool, width: int = 100) -> str:
         return "no runs yet: `weft run FILE` makes one"
     paint = Paint(color)
     lines = table(map(_cells, rows[:ROWS_MAX]), paint, width, head=_HEAD, right=(3, 5), keep=(0, 2, 3, 4, 5))
+    if any(_resumable(row) for row in rows[:ROWS_MAX]):
+        lines += ["", paint("go on with a run that is suspended, or has lost its engine: weft resume RUN", "dim")]
     if len(rows) > ROWS_MAX:
         lines.append(paint(f"… and {plural(len(rows) - ROWS_MAX, 'older run')}: --json lists all", "dim"))
     return "\n".join(lines)
@@ -79,6 +81,10 @@ def _cells(row: Row) -> list[Cell]:
     ]
 
 
+def _resumable(row: Row) -> bool:
+    return not row.damage and (row.status == "suspended" or (row.status == "running" and not row.alive))
+
+
 def _status(row: Row) -> Cell:
     if row.damage:
         return "damaged", STYLES["failed"]
@@ -90,8 +96,6 @@ def _status(row: Row) -> Cell:
 def _note(row: Row) -> str:
     if row.damage:
         return visible(row.damage)
-    if row.status == "suspended" or (row.status == "running" and not row.alive):
-        return f"weft resume {visible(row.run)}"
     return f"{row.failed:,} failed" if row.failed else ""
 
 

@@ -177,10 +177,10 @@ def at_once(limits: Limits, steps: Iterable[Step]) -> str:
     """What `max_parallel` allows to these steps, as words."""
     if limits.total is not None:
         return f"at most {limits.total} at once"
-    kinds = {isinstance(step.action, WAITING_ACTIONS) for step in steps}
-    bounds = {"compute": limits.computing if False in kinds else None, "wait": limits.waiting if True in kinds else None}
-    said = [f"{n}{f' that {what}' if len(kinds) > 1 else ''}" for what, n in bounds.items() if n is not None]
-    return f"at most {' and '.join(said)} at once" if said else "no limit on how many at once"
+    waiting = {isinstance(step.action, WAITING_ACTIONS) for step in steps}
+    limited = [(limits.waiting, "waiting") if waits else (limits.computing, "computing") for waits in sorted(waiting)]
+    bounds = [f"{count} {kind}" if len(limited) > 1 else str(count) for count, kind in limited if count is not None]
+    return f"at most {' and '.join(bounds)} at once" if bounds else "no limit on how many at once"
 
 
 def attempt_words(number: int, step: Step) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 from weft.core.measure import Numbers
 from weft.core.state import State
 from weft.core.status import Status
+from weft.model.output import ErrorRecord
 from weft.model.units import format_duration
 from weft.views.story import attempt_words, message
 from weft.views.text import STYLES, Paint, chain, fit, fit_name, last_lines, names, percent, plural, visible, words
@@ -62,14 +63,15 @@ def render(
 
 
 def _outcome(numbers: Numbers, state: State, run: str, width: int) -> list[tuple[str, str]]:
+    label, _, more = words(run_status(state)).partition(" ")
     total = len(numbers.steps)
-    text = f"run {visible(run)}, {plural(total, 'step')} in {format_duration(numbers.makespan_s)}"
+    text = f"{more + ', ' if more else ''}run {visible(run)}, {plural(total, 'step')} in {format_duration(numbers.makespan_s)}"
     told = ", ".join(f"{count:,} {words(status)}" for status, count in _in_order(numbers.counts))
     if numbers.counts.get("succeeded", 0) == total:
-        return [(words(run_status(state)), text)]
+        return [(label, text)]
     if len(text) + len(told) + 2 <= width:
-        return [(words(run_status(state)), f"{text}: {told}")]
-    return [(words(run_status(state)), text), ("", told)]
+        return [(label, f"{text}: {told}")]
+    return [(label, text), ("", told)]
 
 
 def _in_order(counts: dict[str, int]) -> list[tuple[str, int]]:
@@ -93,7 +95,7 @@ def _numbers(numbers: Numbers, possible_makespan_s: float | None, width: int) ->
     causes = [f"{visible(cause)} {format_duration(seconds)}" for cause, seconds in numbers.held_s.items() if seconds >= 0.001]
     if causes:
         rows.append(("held by", " · ".join(causes[:CAUSES_MAX]) + "  (summed over steps)"))
-    busy = sorted(numbers.pools, key=lambda pool: -pool.utilisation)
+    busy = sorted((pool for pool in numbers.pools if pool.busy_s), key=lambda pool: -pool.utilisation)
     if busy:
         used = [f"{visible(pool.pool)} {percent(pool.utilisation)} of {plural(pool.slots, 'slot')}" for pool in busy]
         rows.append(("pools", " · ".join(used[:POOLS_MAX])))
@@ -112,7 +114,8 @@ def _failed(state: State) -> list[int]:
 def _failures(state: State, failed: Sequence[int], room: int, paint: Paint, width: int, logs: Logs | None) -> list[str]:
     lines = []
     if state.outputs and state.outputs.error:
-        lines += ["", f"{paint('✗', STYLES['failed'])} the outputs of the run: {message(state.outputs.error)}"]
+        what = f"the outputs of the run  {message(state.outputs.error)}"
+        lines += ["", f"{paint('✗', STYLES['failed'])} {fit(what, width - 2)}", *_hint(state.outputs.error, width)]
     shown = failed[:FAILURES_MAX]
     for i in shown:
         lines += ["", *_failure(state, i, max(1, room // len(shown) - 4), paint, width, logs)]
@@ -135,14 +138,17 @@ def _failure(state: State, i: int, tail_lines: int, paint: Paint, width: int, lo
     ]
     margin = "  " + paint("│", "dim") + " "
     lines += [margin + fit(line, width - 4) for line in last_lines(error.tail, min(tail_lines, TAIL_LINES_MAX))]
-    if error.hint:
-        lines.append(fit(f"  = hint: {visible(error.hint)}", width))
+    lines += _hint(error, width)
     skipped = _skipped_because(state, i)
     if skipped:
         lines.append(fit(f"  {plural(len(skipped), 'step')} skipped because of it: {names(skipped, width - 40)}", width))
     if logs and attempts:
         lines.append(f"  log: {logs(state.graph.ids[i], attempts)}")
     return lines
+
+
+def _hint(error: ErrorRecord, width: int) -> list[str]:
+    return [fit(f"  = hint: {visible(error.hint)}", width)] if error.hint else []
 
 
 def _skipped_because(state: State, i: int) -> list[str]:

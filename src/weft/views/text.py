@@ -8,6 +8,7 @@
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+from heapq import nsmallest
 from typing import Final, TypeAlias
 
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
@@ -133,13 +134,14 @@ def names(ids: Sequence[str], width: int, *, total: int | None = None) -> str:
 
 
 def chain(parts: Sequence[tuple[str, float]], width: int) -> str:
-    """A path of visible texts with their weights as `a → … → c`: as many as fit, the heaviest first, in their order.
+    """A path of visible texts with their weights as `a → … → c`: as many as fit, the heaviest first (and of equal ones those near
+    an end), in their order.
 
     The text is wider than `width` only if a single part is.
     """
     kept: set[int] = set()
     line = ""
-    for i in sorted(range(len(parts)), key=lambda i: -parts[i][1])[:CHAIN_MAX]:
+    for i in nsmallest(CHAIN_MAX, range(len(parts)), key=lambda i: (-parts[i][1], min(i, len(parts) - 1 - i))):
         longer = _linked(parts, kept | {i})
         if not line or width_of(longer) <= width:
             kept.add(i)

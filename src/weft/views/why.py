@@ -86,7 +86,7 @@ def render_run(state: State, *, run: str, now: float, color: bool, width: int = 
         lines += ["", *rows] if rows else []
         waiting = state.open - len(state.alive) - len(state.backoff_until) - sum(map(len, state.ready))
         if waiting:
-            lines.append(paint(f" {plural(waiting, 'step')} more wait for these", "dim"))
+            lines.append(paint(f" {plural(waiting, 'more step')} {'waits' if waiting == 1 else 'wait'} for these", "dim"))
     return "\n".join(lines)
 
 

@@ -1,0 +1,133 @@
+"""The rows of a live view: what they say, in which order, and that neither rows nor columns are exceeded."""
+
+import re
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tale import Golden, Tale, nightly, step
+
+from weft.core.facts import Limits
+from weft.model.workflow import Pool, Retry, Workflow
+from weft.sim.random_workflow import random_faults, random_limits, random_workflow
+from weft.sim.world import World
+from weft.views.scene import ROWS_MAX, Scene, Shortlist
+from weft.views.text import Paint, width_painted
+
+
+def scene_of(tale: Tale) -> Scene:
+    scene = Scene()
+    for fact in tale.facts:
+        scene.see(fact)
+    return scene
+
+
+def shown(tale: Tale, width: int = 80, height: int = 24, elapsed_s: float = 12.0, later: float = 0.0) -> str:
+    rows = scene_of(tale).rows(tale.now + later, elapsed_s, width, height, Paint(False))
+    assert len(rows) <= min(height, ROWS_MAX)
+    assert all(width_painted(row) <= width for row in rows)
+    return "\n".join(rows) + "\n"
+
+
+def busy() -> Tale:
+    """Something in each section: one failed, three running, one stopping, two backing off, held for two reasons."""
+    retry = Retry(times=4, delay_s=30.0, jitter=False)
+    steps = [step("broken"), step("slow", timeout_s=5.0), step("flaky", retry=retry), step("shaky", retry=retry)]
+    steps += [step(f"import_{n}", resources={"database": 1}, expect_s=90.0 - n) for n in range(4)]
+    steps += [step(f"crunch_{n:02}", expect_s=60.0) for n in range(16)]
+    steps += [step("merge", *(s.id for s in steps), title="put it all together"), step("after_broken", "broken")]
+    tale = Tale(
+        Workflow(name="busy", steps=tuple(steps), resources={"database": Pool(slots=1)}), limits=Limits(computing=6, waiting=256)
+    )
+    for running in [i for i in tale.state.alive if tale.state.graph.ids[i].startswith("crunch")]:
+        tale.ok(tale.state.graph.ids[running], 0.1)
+    while "slow" not in alive(tale):
+        tale.ok(next(id_ for id_ in alive(tale) if id_.startswith("crunch")), 0.1)
+    for id_ in ("broken", "flaky", "shaky"):
+        tale.fail(id_, 1.0, f"exit 3 of {id_}") if id_ in alive(tale) else None
+    return tale.wait(5.0)
+
+
+def alive(tale: Tale) -> list[str]:
+    return [tale.state.graph.ids[i] for i in tale.state.alive]
+
+
+def test_a_quiet_night(golden: Golden) -> None:
+    golden("scene_begin", shown(Tale(nightly()), later=3.2))
+    tale = Tale(nightly()).fail("lint", 0.5, "exit 3").ok("fetch", 3.5).fail("load", 1.0)
+    golden("scene_backoff", shown(tale))
+
+
+def test_sections_have_an_order(golden: Golden) -> None:
+    golden("scene_busy", shown(busy(), width=100))
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 5, 8, 12])
+def test_a_small_terminal_shows_what_matters_most(height: int) -> None:
+    rows = shown(busy(), height=height).splitlines()
+    assert len(rows) == min(height, 10)
+    assert " of 26 steps " in rows[-1]
+    assert height < 3 or rows[0].split()[0] in ("failed", "running")
+
+
+def test_a_narrow_terminal(golden: Golden) -> None:
+    golden("scene_narrow", shown(busy(), width=40))
+    assert len(shown(busy(), width=30).splitlines()) == 1
+    assert len(shown(busy(), width=9)) <= 10
+
+
+def test_colour_only_repeats_the_words() -> None:
+    tale = busy()
+    painted = scene_of(tale).rows(tale.now, 1.0, 80, 24, Paint(True))
+    assert any("\x1b[1;31mfailed" in row for row in painted)
+
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", row) for row in painted]
+    assert plain == scene_of(tale).rows(tale.now, 1.0, 80, 24, Paint(False))
+
+
+def test_a_suspended_and_a_cancelled_run() -> None:
+    assert "suspending · 0 of 8 steps" in shown(Tale(nightly()).suspend(after=1.0))
+    tale = Tale(nightly()).cancel(1.0)
+    assert "cancelling · 6 of 8 steps" in shown(tale)
+    assert "stopping     fetch" in shown(tale)
+    assert "the run was cancelled, and 1 more" in shown(tale, height=8)
+
+
+def test_the_time_of_what_runs_moves_on() -> None:
+    scene = scene_of(Tale(nightly()))
+    assert scene.ticks
+    ended = Tale(Workflow(name="w", steps=(step("a"),))).ok("a")
+    assert not scene_of(ended).ticks
+
+
+def test_a_scene_made_of_a_state_is_the_same() -> None:
+    tale = busy()
+    told = scene_of(tale).rows(tale.now, 1.0, 100, 24, Paint(False))
+    assert Scene.of(scene_of(tale).state).rows(tale.now, 1.0, 100, 24, Paint(False)) == told
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 130), st.integers(1, 40))
+def test_rows_fit_whatever_happens(seed: int, width: int, height: int) -> None:
+    random = Random(seed)
+    world = World(random_workflow(random), seed=seed, limits=random_limits(random), faults=random_faults(random), check=False)
+    scene = Scene()
+    for fact in world.play():
+        scene.see(fact)
+        rows = scene.rows(fact.at + 0.5, fact.at, width, height, Paint(True))
+        assert 1 <= len(rows) <= min(height, ROWS_MAX)
+        assert all(width_painted(row) <= width for row in rows)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 20))), st.integers(0, 5))
+def test_a_shortlist_gives_the_least_that_count(changes: list[tuple[bool, int]], count: int) -> None:
+    shortlist: Shortlist[int] = Shortlist()
+    members: set[int] = set()
+    for comes, item in changes:
+        if comes:
+            shortlist.add(item)
+            members.add(item)
+        else:
+            members.discard(item)
+        assert shortlist.least(count, members.__contains__) == sorted(members)[:count]
