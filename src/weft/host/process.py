@@ -28,8 +28,8 @@ DESCRIPTORS_SPARE = 64
 SHORTAGES = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Reasons for a failed spawn that pass when another child has ended."""
 
-DEFAULT_SIGNALS = [s for s in range(1, 32) if s not in (signal.SIGKILL, signal.SIGSTOP)]
-"""Reset in the child: Python ignores SIGPIPE and SIGXFSZ, and a shell may have ignored SIGINT for us."""
+IGNORED_SIGNALS = [s for s in signal.valid_signals() if signal.getsignal(s) is signal.SIG_IGN]
+"""Given their meaning again in the child: Python ignores SIGPIPE and SIGXFSZ, and a shell in the background SIGINT for us."""
 
 LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 LOG_MODE = 0o600
@@ -82,7 +82,7 @@ def _posix_spawn(program: str, argv: list[str], env: Mapping[str, str], streams:
         (os.POSIX_SPAWN_OPEN, 2, streams.stderr, LOG_FLAGS, LOG_MODE),
         *((os.POSIX_SPAWN_DUP2, here, there) for here, there in keep),
     ]
-    return os.posix_spawn(program, argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=DEFAULT_SIGNALS)
+    return os.posix_spawn(program, argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=IGNORED_SIGNALS)
 
 
 def _popen(program: str, argv: list[str], env: Mapping[str, str], streams: Streams, cwd: str) -> int:

@@ -28,25 +28,28 @@ class Slot:
         self.input = f"{stem}.input.json"
         self.script = f"{stem}.script"
         self.output = f"{stem}.output"
-        self._hidden: list[tuple[str, Path]] = []
+        self._logs: dict[str, Path] = {}
+        """Where to put what is written, for those files in which nothing has been found yet."""
 
     def lend(self, job: Job) -> None:
-        self._hidden = [(self.stdout, job.stdout), (self.stderr, job.stderr)]
+        self._logs = {self.stdout: job.stdout, self.stderr: job.stderr}
 
     @property
     def wrote(self) -> bool:
         """Whether something was written and published: then the next process has to create its files."""
-        return len(self._hidden) < 2
+        return len(self._logs) < 2
 
     def publish(self) -> None:
         """Give what was written the name of the job's log. Raises OSError."""
-        for entry in list(self._hidden):
-            if _size(entry[0]):
-                _move(*entry)
-                self._hidden.remove(entry)
+        for here, there in list(self._logs.items()):
+            if _size(here):
+                _move(here, there)
+                del self._logs[here]
 
-    def is_public(self, path: Path) -> bool:
-        return all(there != path for _, there in self._hidden)
+    @property
+    def has_stdout(self) -> bool:
+        """Whether the log of stdout exists."""
+        return self.stdout not in self._logs
 
 
 class Slots:

@@ -38,6 +38,7 @@ class ShellRunner:
     def __init__(self, base_env: Mapping[str, str], folder: Path, say: Callable[[str], None] | None = None) -> None:
         self._base_env = dict(base_env)
         self._no_input = str(folder / "slots" / "no-input.json")
+        self._no_input_exists = False
         self._say = say or (lambda text: None)
         self._children = Children()
         self._slots = Slots(folder, "shell")
@@ -106,8 +107,9 @@ class ShellRunner:
         stdin = slot.input if job.inputs else self._no_input
         if job.inputs:
             _write(stdin, msgspec.json.encode(job.inputs))
-        elif not os.path.exists(stdin):
+        elif not self._no_input_exists:
             _write(stdin, b"{}")
+            self._no_input_exists = True
         env = environment(job, self._base_env, {"WEFT_DIR": slot.scratch, "WEFT_INPUT": stdin, "WEFT_OUTPUT": slot.output})
         argv, script = arguments(job, slot.script)
         if script:
@@ -117,8 +119,9 @@ class ShellRunner:
         cwd = None if str(job.cwd) == os.getcwd() else str(job.cwd)
         try:
             return *spawn(program, argv, env, Streams(stdin, slot.stdout, slot.stderr), mark, cwd), mark
-        except FileNotFoundError:
-            self._programs.clear()  # It was there a moment ago.
+        except FileNotFoundError:  # What was there a moment ago is not: look again the next time.
+            self._programs.clear()
+            self._no_input_exists = False
             raise
 
     def _located(self, argv: list[str], env: Mapping[str, str], cwd: str) -> tuple[str, list[str]]:
@@ -162,7 +165,7 @@ class ShellRunner:
 
 
 def _success(job: Job, slot: Slot, end: Exit, output: Path | None) -> Ended:
-    payload: Payload = output or (job.stdout if slot.is_public(job.stdout) else b"")
+    payload: Payload = output or (job.stdout if slot.has_stdout else b"")
     return Ended(key=job.key, outcome="ok", payload=payload, form=job.form, cpu_s=end.cpu_s, rss_bytes=end.rss_bytes)
 
 
