@@ -23,7 +23,6 @@ from weft.model.shape import (
     Text,
 )
 from weft.model.spec import RECORDS, Keys
-from weft.model.units import format_duration
 
 HERE = Path(__file__).parent
 NOTICE = "<!-- Made by docs/generate.py from the code; change it there. -->"
@@ -88,7 +87,7 @@ def kind(shape: Shape) -> str:
         case Choice():
             return ", ".join(f"`{value}`" for value in shape.values)
         case Duration():
-            return "duration" if shape.maximum_s > 1e9 else f"duration up to {format_duration(shape.maximum_s)}"
+            return "duration"
         case Size():
             return "size"
         case ListOf():

@@ -52,7 +52,7 @@ steps:
     env: { LANG: C }
     secrets: [TOKEN]
     resources: { database: 1, memory: 512MiB }
-    title: Fetch the rows
+    title: Fetch the $${{ rows }}
     description: All of them.
   count:
     python: |
@@ -87,93 +87,96 @@ steps:
 """
 
 
-def test_a_whole_file() -> None:
-    retry = Retry(times=1, delay_s=120.0, max_delay_s=120.0)
-    common: dict[str, Any] = {"on_error": "continue", "cwd": "build", "timeout_s": 600.0, "retry": retry}
-    assert workflow(WHOLE) == Workflow(
-        name="nightly",
-        description="Counts rows.",
-        inputs={
-            "day": Input(
-                type="string", default="2026-01-31", description="The day.", choices=("2026-01-31", "2026-02-01"), required=False
-            ),
-            "limit": Input(type="integer", required=True),
-            "note": Input(),
-        },
-        outputs={"rows": "${{ steps.count.output.rows }}", "all": [1, "${{ run.id }}"]},
-        secrets=("TOKEN",),
-        env={"DAY": "${{ inputs.day }}", "RUN": "${{ run.name }}"},
-        resources={"database": Pool(slots=2), "memory": Pool(slots=8 << 30), "api": Pool(slots=3)},
-        max_parallel=4,
-        schedule="layers",
-        durability="process",
-        steps=(
-            Step(
-                id="fetch",
-                action=Shell(script="echo \"$day\" '${{ literal }}'\n", shell=("zsh", "-c")),
-                inputs={"day": "${{ inputs.day }}"},
-                env={"LANG": "C"},
-                secrets=("TOKEN",),
-                resources={"database": 1, "memory": 512 << 20},
-                title="Fetch the rows",
-                output="lines",
-                **common,
-            ),
-            Step(
-                id="count",
-                action=Python(code='def run(day, rows=()):\n    return {"rows": len(rows), "text": "${{ x }}"}\n'),
-                inputs={"day": "${{ inputs.day }}", "rows": "${{ steps.fetch.output }}"},
-                condition="steps.fetch.status == 'succeeded'",
-                needs=("fetch", "wait"),
-                timeout_s=90.0,
-                retry=Retry(times=3),
-                priority=-5,
-                expect_s=5400.0,
-                on_error="stop",
-                output="json",
-                cwd="build",
-            ),
-            Step(
-                id="show",
-                action=Argv(argv=("echo", "--rows", "${{ steps.count.output.rows }}", "")),
-                condition="failed() || steps.wait.status == 'x'",
-                needs=("count", "wait"),
-                output="lines",
-                **{**common, "cwd": "."},
-            ),
-            Step(
-                id="check",
-                action=Python(target="package.module:Class.method"),
-                needs=("fetch",),
-                condition="false",
-                output="json",
-                **common,
-            ),
-            Step(
-                id="wait",
-                action=Sleep(seconds=0.25),
-                output="json",
-                **{
-                    **common,
-                    "retry": Retry(
-                        times=2,
-                        factor=1.5,
-                        max_delay_s=180.0,
-                        jitter=False,
-                        when=("timeout", "exit 22", "KeyError"),
-                        max_elapsed_s=86400.0,
-                    ),
-                },
-            ),
-            Step(
-                id="script",
-                action=Shell(script="print(1)", shell=("python3", "-c")),
-                output="text",
-                condition="true",
-                **common,
-            ),
+RETRY = Retry(times=1, delay_s=120.0, max_delay_s=120.0)
+COMMON: dict[str, Any] = {"on_error": "continue", "cwd": "build", "timeout_s": 600.0, "retry": RETRY}
+EXPECTED = Workflow(
+    name="nightly",
+    description="Counts rows.",
+    inputs={
+        "day": Input(
+            type="string", default="2026-01-31", description="The day.", choices=("2026-01-31", "2026-02-01"), required=False
         ),
-    )
+        "limit": Input(type="integer", required=True),
+        "note": Input(),
+    },
+    outputs={"rows": "${{ steps.count.output.rows }}", "all": [1, "${{ run.id }}"]},
+    secrets=("TOKEN",),
+    env={"DAY": "${{ inputs.day }}", "RUN": "${{ run.name }}"},
+    resources={"database": Pool(slots=2), "memory": Pool(slots=8 << 30), "api": Pool(slots=3)},
+    max_parallel=4,
+    schedule="layers",
+    durability="process",
+    steps=(
+        Step(
+            id="fetch",
+            action=Shell(script="echo \"$day\" '${{ literal }}'\n", shell=("zsh", "-c")),
+            inputs={"day": "${{ inputs.day }}"},
+            env={"LANG": "C"},
+            secrets=("TOKEN",),
+            resources={"database": 1, "memory": 512 << 20},
+            title="Fetch the ${{ rows }}",
+            output="lines",
+            **COMMON,
+        ),
+        Step(
+            id="count",
+            action=Python(code='def run(day, rows=()):\n    return {"rows": len(rows), "text": "${{ x }}"}\n'),
+            inputs={"day": "${{ inputs.day }}", "rows": "${{ steps.fetch.output }}"},
+            condition="steps.fetch.status == 'succeeded'",
+            needs=("fetch", "wait"),
+            timeout_s=90.0,
+            retry=Retry(times=3),
+            priority=-5,
+            expect_s=5400.0,
+            on_error="stop",
+            output="json",
+            cwd="build",
+        ),
+        Step(
+            id="show",
+            action=Argv(argv=("echo", "--rows", "${{ steps.count.output.rows }}", "")),
+            condition="failed() || steps.wait.status == 'x'",
+            needs=("count", "wait"),
+            output="lines",
+            **{**COMMON, "cwd": "."},
+        ),
+        Step(
+            id="check",
+            action=Python(target="package.module:Class.method"),
+            needs=("fetch",),
+            condition="false",
+            output="json",
+            **COMMON,
+        ),
+        Step(
+            id="wait",
+            action=Sleep(seconds=0.25),
+            output="json",
+            **{
+                **COMMON,
+                "retry": Retry(
+                    times=2,
+                    factor=1.5,
+                    max_delay_s=180.0,
+                    jitter=False,
+                    when=("timeout", "exit 22", "KeyError"),
+                    max_elapsed_s=86400.0,
+                ),
+            },
+        ),
+        Step(
+            id="script",
+            action=Shell(script="print(1)", shell=("python3", "-c")),
+            output="text",
+            condition="true",
+            **COMMON,
+        ),
+    ),
+)
+
+
+def test_a_whole_file() -> None:
+    assert workflow(WHOLE) == EXPECTED
 
 
 def test_it_survives_the_journal() -> None:
@@ -296,4 +299,13 @@ def test_ten_cycles_are_enough() -> None:
 
 def test_formats_can_be_named() -> None:
     assert [problem.code for problem in load(b"nodes: []\n", "f.yaml", format="native").problems] == ["W201", "W203"]
+    assert [problem.code for problem in load(b"[]", "f.yaml", format="native").problems] == ["W202"]
     assert load(b"steps: {a: {sleep: 1}}\n", "f.yaml", format="native").workflow is not None
+
+
+def test_a_whole_float_is_a_whole_number() -> None:
+    assert steps("steps: {a: {sleep: 1, priority: 2.0, retry: 1e1}}")["a"].priority == 2
+
+
+def test_twenty_expressions_in_one_piece_of_code_are_enough() -> None:
+    assert len(told("steps: { a: { run: '" + "${{ inputs.x }} " * 30 + "' } }")) == 20

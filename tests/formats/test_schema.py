@@ -151,9 +151,13 @@ def test_durations_of_schema_and_units_agree(text: str) -> None:
     assert Draft7Validator({"pattern": f"^({DURATION})$"}).is_valid(text) == accepts(parse_duration, text)
 
 
-@given(st.one_of(st.text("0123456789.KkMGTiB ", max_size=7), st.from_regex(rf"\A{SIZE}\Z")))
+@given(
+    st.one_of(
+        st.text("0123456789.KkMGTiB ", max_size=7), st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,2})? ?(B|[kK]B|[MGT]B|[KMGT]iB)?\Z")
+    )
+)
 def test_sizes_of_schema_and_units_agree(text: str) -> None:
-    assert Draft7Validator({"pattern": f"^({SIZE})$"}).is_valid(text) == accepts(parse_size, text) or len(text) > 15
+    assert Draft7Validator({"pattern": f"^({SIZE})$"}).is_valid(text) == accepts(parse_size, text)
 
 
 def accepts(parse: Any, text: str) -> bool:
@@ -203,7 +207,6 @@ def test_codes_explain_what_happens(name: str) -> None:
 
 def test_codes() -> None:
     assert all(code.title[0].islower() and code.why.endswith(".") and code.fix for code in CODES.values())
-    assert {code.exit_code for code in CODES.values()} == {2}
     assert list(CODES) == sorted(CODES)
 
 

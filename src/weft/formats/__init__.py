@@ -80,7 +80,8 @@ def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale
     problems += findings.problems(document)
 
     def places(step: str) -> Place:
-        return document.places([Where(module.step_path(document, step))])[0]
+        document, _ = _read(data, name, budgets)  # again: to keep the first one would double what a large workflow takes
+        return document.places([Where(module.step_path(document, step))])[0] if document else Place(name)
 
     return _loaded(workflow, problems, form, places, findings.left_out)
 

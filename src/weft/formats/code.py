@@ -3,7 +3,7 @@
 import re
 
 from weft.formats.document import Findings, Path, Where
-from weft.model.expression import Expression, ExpressionError
+from weft.model.expression import ExpressionError
 from weft.model.template import find, has_template, parse_template
 from weft.model.tokens import find_end, shown
 
@@ -12,9 +12,6 @@ TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 TOLD_MAX = 20
 """Expressions told in one piece of code. The first few say it all, and finding the end of each may take a look at all of it."""
-
-_SHELL = 'pass it as data: add `with: {{ {name}: "{template}" }}`, and write `"${name}"` here'
-_PYTHON = 'pass it as data: add `with: {{ {name}: "{template}" }}`, and take it as an argument: `def run({name}):`'
 
 
 def refuse_expressions(code: str, path: Path, findings: Findings, *, python: bool) -> bool:
@@ -32,24 +29,29 @@ def refuse_expressions(code: str, path: Path, findings: Findings, *, python: boo
         except ExpressionError:
             end = start + 3
         template = code[start:end] if end > start + 3 else "${{ … }}"
-        hint = (_PYTHON if python else _SHELL).format(name=_name(template), template=shown(template))
         message = "code is never templated: `${{ }}` cannot stand in it"
-        findings.add("W208", message, Where(path, "value", start, end - start), hint=hint)
+        findings.add("W208", message, Where(path, "value", start, end - start), hint=_rewrite(template, python))
         at = end
     return at > 0
 
 
-def _name(template: str) -> str:
-    """A name for the value of an expression: the last word of what it refers to."""
+def _rewrite(template: str, python: bool) -> str:
+    """How to get the value of an expression into code."""
     try:
         expression = parse_template(template).whole
     except ExpressionError:
-        return "value"
-    references = expression.references if isinstance(expression, Expression) else ()
-    words = [word for word in (references[0].path if references else ()) if isinstance(word, str)]
+        expression = None
+    reference = expression.references[0] if expression and expression.references else None
+    words = [word for word in (reference.path if reference else ()) if isinstance(word, str)]
+    # The last word of what it refers to is a good name: `steps.fetch.output.rows` is `rows`, `steps.fetch.output` is `fetch`.
     words = [word for word in words if word not in ("output", "error", "status")] or words or ["value"]
-    name = re.sub(r"\W", "_", words[-1])
-    return f"_{name}" if name[:1].isdigit() else name
+    name = re.sub(r"\W", "_", words[-1], flags=re.ASCII)
+    name = f"_{name}" if name[:1].isdigit() else name
+    if reference and reference.root in ("secrets", "env"):
+        give = f"add `secrets: [{name}]` to the step, and " if reference.root == "secrets" else ""
+        return f"{give}read it from the environment: " + (f'`os.environ["{name}"]`' if python else f'`"${name}"`')
+    take = f"take it as an argument: `def run({name}):`" if python else f'write `"${name}"` here'
+    return f'pass it as data: add `with: {{ {name}: "{shown(template)}" }}`, and {take}'
 
 
 class PythonCheck:

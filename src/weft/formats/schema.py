@@ -14,7 +14,6 @@ from weft.model.shape import (
     Boolean,
     Choice,
     Duration,
-    Either,
     Integer,
     ListOf,
     MapOf,
@@ -25,6 +24,7 @@ from weft.model.shape import (
     Text,
 )
 from weft.model.spec import RECORDS, Key, Keys
+from weft.model.units import DURATION_MAX_S
 from weft.model.workflow import Value
 
 Schema: TypeAlias = dict[str, Any]
@@ -89,7 +89,7 @@ def fragment(shape: Shape) -> Schema:
             return {"enum": list(shape.values)}
         case Duration():
             least = {"exclusiveMinimum": 0} if shape.positive else {"minimum": 0}
-            number = {"type": "number", **least, "maximum": shape.maximum_s}
+            number = {"type": "number", **least, "maximum": DURATION_MAX_S}
             return {"anyOf": [number, {"type": "string", "pattern": f"^({DURATION})$"}]}
         case Size():
             return {"type": "string", "pattern": f"^({SIZE})$"}
@@ -106,8 +106,7 @@ def fragment(shape: Shape) -> Schema:
             return {"allOf": [{"$ref": f"#/definitions/{shape.name}"}]}
         case Anything():
             return {}
-        case Either():
-            return {"anyOf": [fragment(option) for option in shape.options]}
+    return {"anyOf": [fragment(option) for option in shape.options]}
 
 
 def _text(shape: Text) -> Schema:

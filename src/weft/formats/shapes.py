@@ -33,7 +33,7 @@ from weft.model.shape import (
 )
 from weft.model.template import find, literal
 from weft.model.tokens import shown
-from weft.model.units import format_duration, parse_duration, parse_size
+from weft.model.units import parse_duration, parse_size
 from weft.model.workflow import Value
 
 BAD: Any = object()
@@ -205,8 +205,6 @@ class Reader:
             return self.refuse("W205", message, path, hint)
         if not amount and (isinstance(shape, Size) or shape.positive):
             return self.refuse("W205", f"{named(path)} cannot be zero", path, "remove it, or give it more")
-        if isinstance(shape, Duration) and amount > shape.maximum_s:
-            return self.refuse("W205", f"{named(path)} is too long", path, f"it is at most {format_duration(shape.maximum_s)}")
         return amount
 
     def _anything(self, value: Value, shape: Anything, path: Path) -> Any:

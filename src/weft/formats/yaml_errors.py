@@ -1,9 +1,9 @@
 """What libyaml says about broken YAML, in words for the author of the file."""
 
-from yaml import MarkedYAMLError, YAMLError
+from yaml import MarkedYAMLError
 
 from weft.formats.text import Text
-from weft.model.problem import Place, Problem, Second
+from weft.model.problem import Problem, Second
 
 _QUOTE = 'put quotes around the text: `key: "…"`'
 _BACKSLASH = "write the backslash twice, or use single quotes"
@@ -40,10 +40,9 @@ _CANNOT_BEGIN = {
 }
 
 
-def syntax_problem(error: YAMLError, text: Text) -> Problem:
+def syntax_problem(error: MarkedYAMLError, text: Text) -> Problem:
     """One problem: after broken syntax nothing that follows can be trusted."""
-    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
-        return Problem(code="W110", message=f"the YAML cannot be read: {error}", place=Place(text.file), hint=_INDENTATION)
+    assert error.problem_mark is not None  # libyaml's parser always knows where it is
     said, index = str(error.problem), error.problem_mark.index
     if "cannot start any token" in said:
         message, hint = _CANNOT_BEGIN.get(text.text[index : index + 1], ("this character cannot begin a value", _QUOTE))

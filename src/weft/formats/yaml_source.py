@@ -18,7 +18,7 @@ from weft.model.problem import Place, Problem, Second
 from weft.model.workflow import Value
 
 try:
-    from yaml import YAMLError
+    from yaml import MarkedYAMLError
     from yaml.cyaml import CParser  # type: ignore[attr-defined]
     from yaml.events import (
         AliasEvent,
@@ -244,7 +244,7 @@ def read_yaml(data: bytes, file: str, depth_max: int, alias_nodes_max: int) -> t
         builder.build()
     except _Stop as stop:
         return None, [*builder.problems, stop.problem]
-    except YAMLError as error:
+    except MarkedYAMLError as error:
         return None, [*builder.problems, syntax_problem(error, text)]
     document = Document(lambda: text, builder.root, lambda source, wanted: _Scanner(source).scan(wanted))
     return document, builder.problems + _duplicates(document, builder.twice)

@@ -1,10 +1,9 @@
 """Every code of a problem: what it means, why weft refuses, what to do. `weft explain` and docs/errors.md are made from this.
 
 `wrong` is a file with this problem and `right` the same file without it: tests load both, so that they stay true.
+All of them are for the author of the file to fix: a command that meets one has run nothing and exits with 2.
 Numbers: W1 the text of a file, W2 its keys and values, W3 its names, W4 recorded traces. A number never changes its meaning.
 """
-
-from typing import Literal
 
 import msgspec
 
@@ -17,12 +16,6 @@ class Code(msgspec.Struct, frozen=True):
     fix: str
     wrong: str = ""
     right: str = ""
-    fault: Literal["author", "action", "machine", "weft"] = "author"
-
-    @property
-    def exit_code(self) -> int:
-        """What a command that fails for this reason exits with."""
-        return {"author": 2, "action": 1, "machine": 6, "weft": 5}[self.fault]
 
 
 _HELLO = "steps:\n  hello:\n    run: echo hello\n"

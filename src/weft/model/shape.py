@@ -7,8 +7,6 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from weft.model.units import DURATION_MAX_S
-
 NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,127}"
 """Names of steps, inputs, outputs and pools: they appear in expressions, file names and on the command line as they are."""
 
@@ -59,7 +57,6 @@ class Duration(msgspec.Struct, frozen=True):
     """Seconds, or text with a unit. `positive`: zero is refused too."""
 
     positive: bool = False
-    maximum_s: float = DURATION_MAX_S
 
 
 class Size(msgspec.Struct, frozen=True):

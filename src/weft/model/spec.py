@@ -356,8 +356,6 @@ def _setting(name: str, shape: Shape, default: Value, help: str, *, short: str =
 
 TIME_SCALE_MAX = 1_000
 
-GRACE_MAX_S = 3_600.0
-"""An hour between asking a process to end and killing it: longer is a hang."""
 
 SETTINGS: tuple[Setting, ...] = (
     _setting(
@@ -398,6 +396,6 @@ SETTINGS: tuple[Setting, ...] = (
     _setting(
         "time_scale", Number(0, TIME_SCALE_MAX), 1.0, "Makes the steps of a trace shorter (0.001) or longer.", env="", file_key=""
     ),
-    _setting("grace", Duration(maximum_s=GRACE_MAX_S), 10.0, "How long a process has to end before it is killed."),
+    _setting("grace", Duration(), 10.0, "How long a process has to end before it is killed."),
     _setting("state", Text(), ".weft", "Folder of journals and outputs, relative to the project's folder."),
 )
