@@ -362,4 +362,28 @@ def test_no_interpreter(tmp_path: Path) -> None:
         await runner.close()
         return end
 
-    assert "no Python worker could be started" in error(asyncio.run(main())).message
+    assert "no Python worker could be given the call" in error(asyncio.run(main())).message
+
+
+def test_output_that_cannot_be_kept_is_told_and_costs_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file where the folder should be")
+
+    async def body(bench: Bench) -> None:
+        key = bench.start("def run(): print('hi')")
+        assert "could not be kept" in error(await bench.reports.ended(key)).message
+        assert not alive(bench.pids[key])
+        assert value(await bench.run(PID))
+
+    play(tmp_path, body)
+
+
+def test_more_calls_than_workers_wait_for_their_turn(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor._workers_max = 2
+        keys = [bench.start(PID) for _ in range(8)]
+        bench.runner.stop(keys[-1], 0)
+        ends = [await bench.reports.ended(key) for key in keys]
+        assert len({value(end) for end in ends[:-1]}) == 2
+        assert ends[-1].outcome == "cancelled"
+
+    play(tmp_path, body)

@@ -221,6 +221,8 @@ def test_a_traceback_of_async_code_leaves_the_machinery_out() -> None:
         ("def run(): raise KeyboardInterrupt", "error", "KeyboardInterrupt", None),
         ("def run(:", "error", "SyntaxError: invalid syntax (<s>, line 1)", None),
         ("def run(): return run()", "error", "RecursionError: maximum recursion depth exceeded", None),
+        ("class E(Exception):\n    def __str__(self): return 1 / 0\ndef run(): raise E", "error", "E", None),
+        ("import sys\ndef run(): sys.stderr = None; 1 / 0", "error", "ZeroDivisionError: division by zero", None),
         ("1/0\ndef run(): pass", "error", "ZeroDivisionError: division by zero", None),
         (
             "def run(): raise ExceptionGroup('two', [ValueError(1), KeyError(2)])",

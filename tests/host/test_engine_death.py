@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from weft.host import procfs, tree
+from weft.host import marks, procfs, tree
 from weft.host.tree import sweep
 from weft.model.errors import MachineError
 
@@ -88,7 +88,8 @@ HELD = {
 def test_workers_die_with_the_engine_without_a_sweep(tmp_path: Path, run_id: str, fifo: Fifo, busy: str) -> None:
     code = f"import os\ndef run():\n    open({str(fifo.path)!r}, 'w').write(f'{{os.getpid()}}\\n')\n{busy}"
     kill_an_engine(tmp_path, run_id, [("python", code), ("python", code)], fifo, 2)
-    for pid in fifo.pids(2):
+    members = {pid for pid in procfs.pids() if marks.has_prefix(marks.mark_of(pid), marks.run_prefix(run_id))}
+    for pid in {*members, *fifo.pids(2)}:
         wait_until_dead(pid)
     assert sweep(run_id) == 0
 

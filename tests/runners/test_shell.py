@@ -292,6 +292,8 @@ def test_output_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
         ("nosuchcommand", "exit", "exit 127", "was not found"),
         ("/etc/passwd", "exit", "exit 126", "could not be executed"),
         ("exit 143", "exit", "exit 143", "SIGTERM"),
+        ("exit 163", "exit", "exit 163", "signal 35"),
+        ("exit 255", "exit", "exit 255", ""),
         ("kill -SEGV $$", "killed", "killed by SIGSEGV (Segmentation fault)", ""),
         ("kill -KILL $$", "killed", "killed by SIGKILL (Killed)", ""),
         ("exec 1>&-; yes | head -1", "exit", "exit 1", ""),
@@ -437,3 +439,33 @@ def test_a_shortage_that_nobody_can_end_is_a_failure(tmp_path: Path) -> None:
     found = asyncio.run(main())
     assert found.kind == "error"
     assert "Too many open files" in found.message
+
+
+def test_more_steps_than_descriptors_wait_for_their_turn(tmp_path: Path) -> None:
+    async def main() -> int:
+        runner, reports = ShellRunner(os.environ, tmp_path), Reports()
+        runner._alive_max = 3
+        jobs = [make_job(tmp_path, Shell(script="true"), f"s{i}") for i in range(12)]
+        most = 0
+        for job in jobs:
+            runner.start(job, reports)
+        for job in jobs:
+            most = max(most, len(runner._alive))
+            assert (await reports.ended(job.key)).outcome == "ok"
+        await runner.close()
+        return most
+
+    assert asyncio.run(main()) == 3
+
+
+def test_a_child_that_somebody_else_waited_for(tmp_path: Path) -> None:
+    async def main() -> Ended:
+        runner, reports = ShellRunner(os.environ, tmp_path), Reports()
+        job = make_job(tmp_path, Shell(script="true"))
+        runner.start(job, reports)
+        os.waitpid(next(iter(runner._alive.values())).pid, 0)
+        end = await reports.ended(job.key)
+        await runner.close()
+        return end
+
+    assert error(asyncio.run(main())).exit_code == 255

@@ -110,14 +110,13 @@ class ProcessExecutor:
 
     def start(self, job: Job, request: bytes, report: Report) -> None:
         try:
-            worker = self._find(str(job.cwd))
-            while not self._send(worker, job, request):
-                worker = self._find(str(job.cwd))
+            while not self._send(worker := self._find(str(job.cwd)), job, request):
+                pass  # It has died meanwhile; the next one.
         except OSError as error:
             if error.errno in SHORTAGES and self._busy:
                 self._put_off.append((job, request, report))
             else:
-                record = ErrorRecord(kind="error", message=f"no Python worker could be started: {error.strerror}")
+                record = ErrorRecord(kind="error", message=f"no Python worker could be given the call: {error}")
                 _later(report, Ended(key=job.key, outcome="failed", error=record))
         else:
             worker.job, worker.report = job, report
@@ -142,7 +141,7 @@ class ProcessExecutor:
             self.stop(job.key, 0)
         for key in self._busy:
             self.stop(key, 0)
-        for worker in self._idle:
+        for worker in self._workers:
             worker.tree.stop(CLOSE_GRACE_S)
         if self._workers:
             self._emptied = asyncio.Event()
@@ -218,8 +217,12 @@ class ProcessExecutor:
         )
         packet = msgspec.json.encode(call)
         if len(packet) > PACKET_BYTES_MAX // 2:
-            with open(slot.input, "wb", opener=_private) as file:
-                file.write(packet)
+            try:
+                with open(slot.input, "wb", opener=_private) as file:
+                    file.write(packet)
+            except OSError:
+                self._idle.append(worker)
+                raise
             packet = msgspec.json.encode({"message_file": slot.input})
         try:
             worker.channel.send(packet)
@@ -267,6 +270,7 @@ class ProcessExecutor:
             used = reply.wrote or reply.littered or reply.file
             output = self._slots.settle(worker.slot, job, reply.error is None) if used else None
         except OSError as failed:
+            reply.unclean = True  # Its slot is not as the next call must find it.
             error = ErrorRecord(kind="error", message=f"its output could not be kept: {failed}")
             return Ended(key=job.key, outcome="failed", error=error)
         if reply.error:

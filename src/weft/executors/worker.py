@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 from _thread import _count as thread_count
+from contextlib import suppress
 from types import CodeType, CoroutineType, FunctionType, ModuleType, TracebackType
 
 TYPE_CHECKING = False
@@ -197,8 +198,9 @@ def describe(error: BaseException, call: dict[str, Any]) -> dict[str, Any]:
     linecache.cache[FILE] = (len(code), None, code.splitlines(keepends=True), FILE)
     text = "".join(traceback.format_exception(type(error), error, _without_ours(error.__traceback__)))
     text = text.replace(FILE, f"<{call['step']}>")
-    sys.stderr.write(text)
-    first_line = str(error).strip().partition("\n")[0].replace(FILE, f"<{call['step']}>")
+    with suppress(Exception):  # The step closed or replaced it, or the disk is full.
+        sys.stderr.write(text)
+    first_line = _text_of(error).strip().partition("\n")[0].replace(FILE, f"<{call['step']}>")
     name = type(error).__name__
     return {
         "kind": "error",
@@ -206,6 +208,13 @@ def describe(error: BaseException, call: dict[str, Any]) -> dict[str, Any]:
         "exception": " ".join(base.__name__ for base in type(error).__mro__ if base is not object),
         "tail": "\n".join(text.strip().splitlines()[-TAIL_LINES_MAX:])[-TAIL_CHARS_MAX:],
     }
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # Its class has a __str__ that fails.
+        return ""
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:

@@ -47,11 +47,10 @@ class Children:
     def _tell(self) -> None:
         assert self._epoll is not None
         for pidfd, _ in self._epoll.poll(0):
-            if self._ended[pidfd]():
-                del self._ended[pidfd]
-                # Closing alone would not do: a child that is just being spawned still holds a copy.
-                self._epoll.unregister(pidfd)
-                os.close(pidfd)
+            # Closing alone would not do: a child that is just being spawned still holds a copy.
+            self._epoll.unregister(pidfd)
+            os.close(pidfd)
+            self._ask(self._ended.pop(pidfd))
 
     def _ask(self, ended: Callable[[], bool]) -> None:
         if not ended():

@@ -44,7 +44,7 @@ def failure(code: int, last: str) -> ErrorRecord:
         name, meaning = signal_name(-code), signal.strsignal(-code)
         return ErrorRecord(kind="killed", message=f"killed by {name} ({meaning})", signal=name, tail=last)
     hint = HINTS.get(code, "")
-    if code > 128 and not hint and signal.strsignal(code - 128):
+    if code - 128 in signal.valid_signals():
         hint = f"{code} = 128 + {code - 128}: a shell says so when a command of its was killed by {signal_name(code - 128)}"
     return ErrorRecord(kind="exit", message=f"exit {code}", exit_code=code, hint=hint, tail=last)
 

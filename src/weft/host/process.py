@@ -27,6 +27,8 @@ DESCRIPTORS_SPARE = 64
 
 SHORTAGES = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Reasons for a failed spawn that pass when another child has ended."""
+STATUS_LOST = 255
+"""The exit status of a child that is known to have ended and nothing more."""
 
 IGNORED_SIGNALS = [s for s in signal.valid_signals() if signal.getsignal(s) is signal.SIG_IGN]
 """Given their meaning again in the child: Python ignores SIGPIPE and SIGXFSZ, and a shell in the background SIGINT for us."""
@@ -158,13 +160,17 @@ class ProcessTree:
         return bool(self._census.family(self._mark, self._leader, self._kin, fresh=True).keys() - {self.pid})
 
     def _ended(self) -> bool:
-        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
-        if not pid:
-            return False
-        code = os.waitstatus_to_exitcode(status)
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        rss_bytes = usage.ru_maxrss * 1024 if usage.ru_maxrss > own else None
-        self._exit = Exit(code, usage.ru_utime + usage.ru_stime, rss_bytes, self._stopped)
+        try:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        except ChildProcessError:  # Somebody else in this process waits for any child, and has taken ours.
+            self._exit = Exit(STATUS_LOST, 0.0, None, self._stopped)
+        else:
+            if not pid:
+                return False
+            own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            rss_bytes = usage.ru_maxrss * 1024 if usage.ru_maxrss > own else None
+            cpu_s = usage.ru_utime + usage.ru_stime
+            self._exit = Exit(os.waitstatus_to_exitcode(status), cpu_s, rss_bytes, self._stopped)
         if not self._group_exists():
             self._leader = 0
         self._advance()

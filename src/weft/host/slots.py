@@ -62,6 +62,7 @@ class Slots:
         self._trashed = 0
         self._spare: list[Slot] = []
         self._lent: set[Slot] = set()
+        self._spoilt: set[Slot] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self) -> Slot:
@@ -89,9 +90,10 @@ class Slots:
     def settle(self, slot: Slot, job: Job, succeeded: bool) -> Path | None:
         """The job is over: publish its logs, clear the scratch folder. Returns the file of its `output`, if it wrote one.
 
-        Raises OSError.
+        Raises OSError; the slot is then of no more use.
         """
         self._lent.discard(slot)
+        self._spoilt.add(slot)
         slot.publish()
         if not _is_empty(slot.scratch):
             if succeeded:
@@ -99,19 +101,21 @@ class Slots:
             elif os.path.lexists(slot.scratch):
                 _move(slot.scratch, job.scratch)
             os.mkdir(slot.scratch, 0o700)
-        if not os.path.lexists(slot.output):
-            return None
-        if not succeeded:
-            os.unlink(slot.output)
-            return None
-        output = job.stdout.with_name(f"{job.stdout.name}.output")
-        _move(slot.output, output)
+        output = None
+        if os.path.lexists(slot.output):
+            if succeeded:
+                output = job.stdout.with_name(f"{job.stdout.name}.output")
+                _move(slot.output, output)
+            else:
+                os.unlink(slot.output)
+        self._spoilt.discard(slot)
         return output
 
     def give_back(self, slot: Slot) -> None:
         """No process uses the slot any more."""
         self._lent.discard(slot)
-        self._spare.append(slot)
+        if slot not in self._spoilt:
+            self._spare.append(slot)
 
     def close(self) -> None:
         if self._timer:

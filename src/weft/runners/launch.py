@@ -150,4 +150,4 @@ def start_failure(error: OSError, job: Job) -> ErrorRecord:
         )
     if not os.path.isdir(job.cwd):
         return ErrorRecord(kind="error", message=f"the step's folder `{job.cwd}` does not exist", hint="see the step's `cwd`")
-    return ErrorRecord(kind="error", message=f"it could not be started: {error.strerror} ({error.filename})")
+    return ErrorRecord(kind="error", message=f"it could not be started: {error}")

@@ -62,7 +62,7 @@ class ShellRunner:
         for waiting in self._put_off:
             if waiting[0].key == key:
                 self._put_off.remove(waiting)
-                error = ErrorRecord(kind="cancelled", message="stopped before it started")
+                error = ErrorRecord(kind="cancelled", message="it was stopped before it started")
                 _later(waiting[1], Ended(key=key, outcome="cancelled", error=error))
                 return
 
@@ -154,7 +154,7 @@ class ShellRunner:
         else:
             ended = _success(job, slot, end, output) if succeeded else _failure(job, end)
         self._slots.give_back(slot)
-        for _ in range(len(self._put_off)):
+        while self._put_off and len(self._alive) < self._alive_max:
             waiting = len(self._put_off)
             self._begin(*self._put_off.popleft())
             if len(self._put_off) == waiting:
