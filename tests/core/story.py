@@ -137,14 +137,14 @@ class Story:
                 continue
             ids, todo = self.state.graph.ids, list[str]()
             todo += [f"{ids[i]} ok" for i in self.state.alive]
-            todo += [f"{id_} true" for id_ in self._asked()]
+            todo += [f"{id_} true" for id_ in self.asked()]
             if not todo and self.state.backoff_until:
                 self.now = min(self.state.backoff_until.values())
                 todo = ["+0"]
             self.tell(", ".join(todo or ["outputs"]))
         raise AssertionError("the story does not end")
 
-    def _asked(self) -> Iterator[str]:
+    def asked(self) -> Iterator[str]:
         """Steps that wait for the verdict of their `if`."""
         for i, status in enumerate(self.state.status):
             step, layered = self.workflow.steps[i], self.workflow.schedule == "layers"

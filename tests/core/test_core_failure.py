@@ -107,10 +107,10 @@ LAYER = flow(step("a", on_error="stop_layer"), step("b", retry=3), step("c", "b"
         pytest.param(
             LAYER,
             """
-            begin                     → start b, start x, start a
-            a fails                   → fail a (error), stop b (stop_layer), stop x (stop_layer)
-            b ok                      → cancel b (stop_layer), skip c (need_failed b)
-            x fails                   → cancel x (stop_layer), skip d (need_failed x), failed
+            begin   → start b, start x, start a
+            a fails → fail a (error), stop b (stop_layer), stop x (stop_layer)
+            b ok    → cancel b (stop_layer), skip c (need_failed b)
+            x fails → cancel x (stop_layer), skip d (need_failed x), failed
             """,
             "a failed, b cancelled, c skipped, d skipped, x cancelled",
             id="a stopped layer takes its dependents along, each by its own need",
@@ -118,11 +118,11 @@ LAYER = flow(step("a", on_error="stop_layer"), step("b", retry=3), step("c", "b"
         pytest.param(
             LAYER,
             """
-            begin         → start b, start x, start a
-            x ok          → start d
-            b fails       → retry b at 1
-            a fails       → fail a (error), cancel b (stop_layer), skip c (need_failed b)
-            d ok          → failed
+            begin   → start b, start x, start a
+            x ok    → start d
+            b fails → retry b at 1
+            a fails → fail a (error), cancel b (stop_layer), skip c (need_failed b)
+            d ok    → failed
             """,
             "a failed, b cancelled, c skipped, d succeeded, x succeeded",
             id="other layers go on",
@@ -130,10 +130,10 @@ LAYER = flow(step("a", on_error="stop_layer"), step("b", retry=3), step("c", "b"
         pytest.param(
             flow(step("a", on_error="stop_layer"), step("b"), step("c", "b"), step("d", "c")),
             """
-            begin            → start b, start a
-            a fails, b ok    → fail a (error), start c
-            c ok             → start d
-            d ok             → failed
+            begin         → start b, start a
+            a fails, b ok → fail a (error), start c
+            c ok          → start d
+            d ok          → failed
             """,
             "a failed, b succeeded, c succeeded, d succeeded",
             id="a layer that is over already has nothing to stop",

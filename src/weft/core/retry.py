@@ -33,12 +33,12 @@ def backoff_s(retry: Retry, failures: int, chance: float) -> float:
 
 
 def next_start(
-    retry: Retry, failures: int, error: ErrorRecord, *, now: float, first_started: float | None, chance: float
+    retry: Retry, failures: int, error: ErrorRecord, *, now: float, first_started: float, chance: float
 ) -> float | None:
     """When the next attempt may start; None: there is none. A server's Retry-After is honoured, however long."""
     if failures > retry.times or not matches(retry.when, error):
         return None
     until = now + max(backoff_s(retry, failures, chance), error.retry_after_s or 0.0)
-    if retry.max_elapsed_s is not None and first_started is not None and until > first_started + retry.max_elapsed_s:
+    if retry.max_elapsed_s is not None and until > first_started + retry.max_elapsed_s:
         return None
     return until

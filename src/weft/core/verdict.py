@@ -96,7 +96,7 @@ def _judge_end(turn: Turn, i: int, end: f.AttemptEnded) -> None:
         state.failures[i],
         error,
         now=turn.now,
-        first_started=state.first_started.get(i),
+        first_started=state.first_started.get(i, turn.now),
         chance=draw(seed, step.id, end.attempt),
     )
     if until is None or _over(turn, i):
