@@ -269,6 +269,30 @@ def test_python_that_does_not(code: str) -> None:
     assert [code for code, _ in told(msgspec.json.encode({"steps": {"a": {"python": code}}}).decode())] == ["W212"]
 
 
+@pytest.mark.parametrize(
+    ("signature", "told_of"),
+    [
+        ("def run(day, n=1):", []),
+        ("async def run(*, day):", []),
+        ("def run(day, *rest, **more):", []),
+        ("def run(**more):", []),
+        ("def run(inputs):", []),
+        ("@decorated\ndef run():", []),
+        ("def run(x, /):", []),
+        ("if True:\n  def run(): pass\ndef run(x):", []),
+        ("class run:", []),
+        ("def run(day, x, *, y, z=1):", ["x", "y"]),
+        ("def run():", ["day"]),
+        ("def run(inputs, n=1):", ["inputs", "day"]),
+    ],
+)
+def test_parameters_of_run(signature: str, told_of: list[str]) -> None:
+    text = msgspec.json.encode({"steps": {"a": {"python": f"{signature}\n  pass", "with": {"day": 1}}}})
+    problems = load(text, "f.json").problems
+    assert [problem.code for problem in problems] == ["W215"] * len(told_of)
+    assert all(f"`{name}`" in problem.message for problem, name in zip(problems, told_of, strict=True))
+
+
 @pytest.mark.parametrize("code", ["-" * 100_000 + "1", "a." * 100_000 + "b", "(" * 1000])
 def test_python_that_is_nested_too_deeply(code: str) -> None:
     assert [code for code, _ in told(msgspec.json.encode({"steps": {"a": {"python": code}}}).decode())] == ["W211"]
@@ -301,6 +325,10 @@ def test_formats_can_be_named() -> None:
     assert [problem.code for problem in load(b"nodes: []\n", "f.yaml", format="native").problems] == ["W201", "W203"]
     assert [problem.code for problem in load(b"[]", "f.yaml", format="native").problems] == ["W202"]
     assert load(b"steps: {a: {sleep: 1}}\n", "f.yaml", format="native").workflow is not None
+    for text in (b"[]", b"steps: {a: {sleep: 1}}", b"workflow: {}", b"workflow: []"):
+        found = load(text, "f.yaml", format="wfformat")
+        assert [problem.code for problem in found.problems] == ["W401"]
+        assert found.places("a").line == 0
 
 
 def test_a_whole_float_is_a_whole_number() -> None:

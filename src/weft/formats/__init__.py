@@ -81,7 +81,8 @@ def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale
 
     def places(step: str) -> Place:
         document, _ = _read(data, name, budgets)  # again: to keep the first one would double what a large workflow takes
-        return document.places([Where(module.step_path(document, step))])[0] if document else Place(name)
+        known = document is not None and workflow is not None
+        return document.places([Where(module.step_path(document, step))])[0] if document and known else Place(name)
 
     return _loaded(workflow, problems, form, places, findings.left_out)
 

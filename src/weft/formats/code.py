@@ -1,4 +1,4 @@
-"""Checks of the code in a step, without running it: no `${{ }}` in it, and Python that can be read and defines `run`."""
+"""`${{ }}` in code is refused, with the rewrite: a value that became program text could do anything."""
 
 import re
 
@@ -52,49 +52,3 @@ def _rewrite(template: str, python: bool) -> str:
         return f"{give}read it from the environment: " + (f'`os.environ["{name}"]`' if python else f'`"${name}"`')
     take = f"take it as an argument: `def run({name}):`" if python else f'write `"${name}"` here'
     return f'pass it as data: add `with: {{ {name}: "{shown(template)}" }}`, and {take}'
-
-
-class PythonCheck:
-    """Parses Python code to find its mistakes early. Equal texts are parsed once."""
-
-    def __init__(self, findings: Findings) -> None:
-        self.findings = findings
-        self._good: set[str] = set()
-
-    def check(self, code: str, path: Path) -> None:
-        if code in self._good:
-            return
-        import ast
-        import warnings
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(code)
-        except SyntaxError as error:
-            lines = code.split("\n")
-            row = min(max(error.lineno or 1, 1), len(lines)) - 1
-            offset = sum(len(line) + 1 for line in lines[:row]) + max(0, (error.offset or 1) - 1)
-            message = f"the Python code cannot be read: {error.msg}"
-            self.findings.add("W211", message, Where(path, "value", min(offset, len(code) - 1)), hint="correct the code")
-            return
-        except (RecursionError, MemoryError, ValueError):
-            message = "the Python code cannot be read: it is nested too deeply"
-            self.findings.add("W211", message, Where(path), hint="move it into a module: `python: module:function`")
-            return
-        if not any(_binds_run(node) for statement in tree.body for node in ast.walk(statement)):
-            hint = "define `def run(…):`, whose arguments are the keys of `with`, and return the output from it"
-            self.findings.add("W212", "the Python code does not define `run`", Where(path), hint=hint)
-            return
-        self._good.add(code)
-
-
-def _binds_run(node: object) -> bool:
-    """Whether a part of the code gives something the name `run`: a definition, an assignment or an import."""
-    import ast
-
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return node.name == "run"
-    if isinstance(node, ast.Name):
-        return node.id == "run" and isinstance(node.ctx, ast.Store)
-    return isinstance(node, ast.alias) and (node.asname or node.name) in ("run", "*")

@@ -11,12 +11,12 @@ from weft.model.tokens import shown
 from weft.model.workflow import Action, Python, Shell
 
 
-def check_variables(fields: Fields, action: Action, findings: Findings) -> None:
+def check_variables(fields: Fields, kind: type[Action], findings: Findings) -> None:
     """What a step puts into its environment: each name once, none of weft's own, and none that a shell cannot say."""
     taken: dict[str, Where] = {}
     match = matcher(ENV_NAME)
     for key in ("env", "with", "secrets"):
-        if key not in fields or (key == "with" and isinstance(action, Python)):
+        if key not in fields or (key == "with" and kind is Python):
             continue
         for position, name in enumerate(fields[key]):
             if name is None:
@@ -26,7 +26,7 @@ def check_variables(fields: Fields, action: Action, findings: Findings) -> None:
                 seconds = [(taken[name], "the other one")]
                 message = f"the variable `{name}` is set twice for this step"
                 findings.add("W213", message, where, seconds=seconds, hint="rename or remove one of them")
-            elif key == "with" and isinstance(action, Shell) and not match(name):
+            elif key == "with" and kind is Shell and not match(name):
                 hint = f"letters, digits and `_`: `{re.sub(r'[^A-Za-z0-9_]', '_', name)}`"
                 findings.add("W213", f"a script cannot read a variable called `{shown(name)}`", where, hint=hint)
             taken[name] = where

@@ -4,12 +4,13 @@ All problems of a file are found in one go: what is wrong in one step hides noth
 that every name in a Workflow exists; nothing is run, read or evaluated.
 """
 
+from functools import cached_property
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from weft.formats.code import TARGET, PythonCheck, refuse_expressions
+from weft.formats.code import TARGET, refuse_expressions
 from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.environment import check_variables, refuse_reserved
@@ -22,7 +23,10 @@ from weft.model.template import literal
 from weft.model.tokens import shown
 from weft.model.workflow import Action, Argv, Input, Pool, Python, Shell, Sleep, Step, Value, Workflow
 
-_MEANINGLESS = {
+if TYPE_CHECKING:
+    from weft.formats.python_code import PythonCheck
+
+_MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     Shell: (),
     Argv: ("shell",),
     Python: ("shell", "output"),
@@ -30,10 +34,12 @@ _MEANINGLESS = {
 }
 """Keys that say nothing about a step of this kind."""
 
-_DATA = {Shell: ("with", "env"), Argv: ("run", "with", "env"), Python: ("with", "env"), Sleep: ()}
+_DATA = {Shell: ("with", "env"), Argv: ("run", "with", "env"), Python: ("with", "env"), Sleep: ("with", "env")}
 """Keys whose texts are evaluated."""
 
 _KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Sleep: "sleep"}
+_UNKNOWN = Sleep(seconds=0)
+"""Stands for an action that was wrong, or is not supported yet, which has been reported."""
 
 
 def recognises(value: Value) -> bool:
@@ -42,7 +48,7 @@ def recognises(value: Value) -> bool:
 
 
 def load(document: Document, findings: Findings, name: str) -> Workflow | None:
-    """The workflow, if there is no problem. `name` is the file's, without its folder; it names a workflow that has no name."""
+    """The workflow, if there is no problem. A workflow without a name is called like its file, `name`."""
     return _Loader(document.value, findings).load(name)
 
 
@@ -57,7 +63,6 @@ def step_path(document: Document, step: str) -> Path:
 class _Loader:
     def __init__(self, value: Value, findings: Findings) -> None:
         self.value, self.findings = value, findings
-        self.python = PythonCheck(findings)
         self.ids = self._ids()
 
     def load(self, name: str) -> Workflow | None:
@@ -110,16 +115,9 @@ class _Loader:
                 continue
             path = ("steps", index)
             if id_ in ids:
+                message, hint = f"the step `{shown(id_)}` is given twice", "give one of them another id"
                 seconds = [(Where((*ids[id_], "id")), "first here")]
-                hint = "give one of them another id"
-                self.findings.add(
-                    "W119",
-                    f"the step `{shown(id_)}` is given twice",
-                    Where((*path, "id")),
-                    label="here again",
-                    seconds=seconds,
-                    hint=hint,
-                )
+                self.findings.add("W119", message, Where((*path, "id")), label="here again", seconds=seconds, hint=hint)
             else:
                 ids[id_] = path
         return ids
@@ -142,10 +140,9 @@ class _Loader:
         if default is not None:
             self._fits(name, type_, default, fields.at("default"))
             if choices and default not in choices:
+                message = f"the default of the input `{name}` is not one of its choices"
                 hint = f"it is one of {msgspec.json.encode(choices).decode()}"
-                self.findings.add(
-                    "W311", f"the default of the input `{name}` is not one of its choices", Where(fields.at("default")), hint=hint
-                )
+                self.findings.add("W311", message, Where(fields.at("default")), hint=hint)
         return Input(
             type=type_,
             default=default,
@@ -161,21 +158,25 @@ class _Loader:
             message = f"this does not fit the type of the input `{name}`, which is {type_}"
             self.findings.add("W311", message, Where(path), hint=hint)
 
+    @cached_property
+    def python(self) -> "PythonCheck":
+        from weft.formats.python_code import PythonCheck  # late: most files have no Python in them
+
+        return PythonCheck(self.findings)
+
     # ---- one step ----
 
     def _step(self, fields: Fields, id_: str) -> Step:
         action = self._action(fields)
-        for key in _MEANINGLESS[type(action)]:
-            if key in fields:
-                message = f"`{key}` says nothing about a step of the kind `{_KIND_KEYS[type(action)]}`"
-                self.findings.add("W214", message, Where(fields.at(key), "key"), hint="remove it")
+        if action is not _UNKNOWN:
+            self._check_meaning(fields, type(action))
+            check_variables(fields, type(action), self.findings)
         condition, referred = self._condition(fields, id_)
         for key in _DATA[type(action)]:
             if key in fields and has_expressions(fields[key]):
                 referred += self.references.in_value(fields[key], fields.at(key), id_)
         own = fields.get
         default = self.defaults.get
-        check_variables(fields, action, self.findings)
         return Step(
             id=id_,
             action=action,
@@ -206,9 +207,15 @@ class _Loader:
             if TARGET.fullmatch(python.strip()):
                 return Python(target=python.strip())
             if not refuse_expressions(python, fields.at("python"), self.findings, python=True):
-                self.python.check(literal(python), fields.at("python"))
+                self.python.check(literal(python), fields.at("python"), fields.get("with", {}), fields.at("with"))
             return Python(code=literal(python))
-        return Sleep(seconds=fields.get("sleep", 0.0))  # or a kind that was wrong, and has been reported
+        return Sleep(seconds=fields["sleep"]) if "sleep" in fields else _UNKNOWN
+
+    def _check_meaning(self, fields: Fields, kind: type[Action]) -> None:
+        for key in _MEANINGLESS[kind]:
+            if key in fields:
+                message = f"`{key}` says nothing about a step of the kind `{_KIND_KEYS[kind]}`"
+                self.findings.add("W214", message, Where(fields.at(key), "key"), hint="remove it")
 
     def _shell(self, fields: Fields) -> tuple[str, ...]:
         shell = fields.get("shell") or self.defaults.get("shell") or ()
@@ -274,9 +281,8 @@ class _Loader:
         for pool, weight in wanted.items():
             where = Where(fields.at("resources", pool))
             if pool not in self.pools:
-                hint = (
-                    self.findings.suggest(pool, self.pools) or f"declare it at the top of the file: `resources: {{ {pool}: 1 }}`"
-                )
+                declare = f"declare it at the top of the file: `resources: {{ {pool}: 1 }}`"
+                hint = self.findings.suggest(pool, self.pools) or declare
                 self.findings.add("W307", f"there is no pool `{shown(pool)}`", where.key(), hint=hint)
             elif weight > self.pools[pool] > 0:
                 has = self._written(self.fields.at("resources", pool))

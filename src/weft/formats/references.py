@@ -49,17 +49,19 @@ class References:
 
     def in_condition(self, text: str, path: Path, owner: str) -> tuple[str, list[str]]:
         """The text of an `if` without `${{ }}`, and the steps that it refers to."""
+        lead = len(text) - len(text.lstrip())
+        text = text.strip()
         try:
             if has_template(text):
-                template = parse_template(text.strip())
+                template = parse_template(text)
                 if template.whole is None:
                     hint = "write one expression, without `${{ }}` around its parts"
                     raise ExpressionError("`if` mixes text and `${{ }}`", 0, len(text), hint)
-                expression, offset = template.whole, template.offsets[0] + len(text) - len(text.lstrip())
+                expression, offset = template.whole, lead + template.offsets[0]
             else:
-                expression, offset = parse(text.strip()), len(text) - len(text.lstrip())
+                expression, offset = parse(text), lead
         except ExpressionError as error:
-            self._bad(error, path)
+            self._bad(error, path, lead)
             return "", []
         return expression.text, self._in_expression(expression, path, offset, owner, in_condition=True)
 
@@ -73,8 +75,8 @@ class References:
                         return Where((*path, *inner), "value", offset + reference.offset, reference.length)
         return None
 
-    def _bad(self, error: ExpressionError, path: Path) -> None:
-        self.findings.add("W210", error.message, Where(path, "value", error.offset, error.length), hint=error.hint)
+    def _bad(self, error: ExpressionError, path: Path, lead: int = 0) -> None:
+        self.findings.add("W210", error.message, Where(path, "value", lead + error.offset, error.length), hint=error.hint)
 
     def _in_expression(
         self,

@@ -12,6 +12,7 @@ from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.shapes import described
 from weft.model.tokens import shown
+from weft.model.units import DURATION_MAX_S
 from weft.model.workflow import Sleep, Step, Value, Workflow
 
 _HINT = "the file must follow the schema of WfFormat"
@@ -25,6 +26,9 @@ def recognises(value: Value) -> bool:
 
 def load(document: Document, findings: Findings, name: str, time_scale: float) -> Workflow | None:
     """The trace as a workflow, if there is no problem. `name` is the file's; run times are multiplied by `time_scale`."""
+    if not recognises(document.value):
+        findings.add("W401", "a trace has `workflow`, and in it `specification` or `tasks`", Where(()), hint=_HINT)
+        return None
     return _Trace(document.value, findings).workflow(name, time_scale)
 
 
@@ -136,7 +140,7 @@ class _Trace:
             seconds = raw.get("runtimeInSeconds", raw.get("runtime", 0.0))
             if id_ not in known:
                 self.findings.add("W403", f"there is no task `{shown(str(id_))}`", Where((*path, "id")), hint=_HINT)
-            elif not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
+            elif not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= DURATION_MAX_S:
                 message = f"the run time of `{shown(id_)}` is not a number of seconds"
                 self.findings.add("W401", message, Where((*path, "runtimeInSeconds")), hint=_HINT)
             else:

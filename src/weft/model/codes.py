@@ -267,6 +267,14 @@ CODES: dict[str, Code] = {
         "steps:\n  a:\n    sleep: 1s\n    shell: zsh\n",
         "steps:\n  a:\n    sleep: 1s\n",
     ),
+    "W215": Code(
+        "the values of `with` are not the parameters of `run`",
+        "weft calls `run` of the Python code with the values of `with` by name. A parameter without a default that is not given, "
+        "or a value that is not a parameter, would fail the step.",
+        "Make the keys of `with` and the parameters of `run` the same. `def run(inputs):` takes all values as one mapping.",
+        'steps:\n  a:\n    python: "def run(day): return day"\n    with: { day: x, hour: 5 }\n',
+        'steps:\n  a:\n    python: "def run(day): return day"\n    with: { day: x }\n',
+    ),
     # ---- names ----
     "W301": Code(
         "a need that does not exist",

@@ -381,7 +381,14 @@ SETTINGS: tuple[Setting, ...] = (
         "What the journal survives: loss of power, kill -9 of weft, or nothing.",
         workflow_key="durability",
     ),
-    _setting("format", Text(), "", "Format of the workflow file, when its content does not tell.", env="", file_key=""),
+    _setting(
+        "format",
+        Choice(("native", "wfformat")),
+        None,
+        "Format of the workflow file, when its content does not tell.",
+        env="",
+        file_key="",
+    ),
     _setting(
         "output",
         Choice(("auto", "live", "lines", "json", "quiet")),
