@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from tale import Golden, Tale, Time, nightly, step, whole_night
 from terminal import Terminal
 
+from weft.core.facts import Limits
 from weft.model.workflow import Workflow
 from weft.sim.random_workflow import random_faults, random_limits, random_workflow
 from weft.sim.world import World
 from weft.views.live import REDRAWS_PER_S, TICK_S, Live
+from weft.views.story import LINES_PER_S_MAX
 
 PATIENCE_S = 30.0
 
@@ -95,6 +97,18 @@ def test_redraws_are_bounded_and_none_is_wasted() -> None:
     assert 40 * 0.05 * REDRAWS_PER_S - 1 <= frames <= 40 * 0.05 * REDRAWS_PER_S + 1
     time.move(10.0)  # nothing runs, nothing changes
     assert stream.getvalue().count("of 40 steps") <= frames + 1
+
+
+def test_a_fact_that_changes_no_row_draws_nothing() -> None:
+    time, stream = Time(), StringIO()
+    live = Live(stream, color=False, clock=time.clock, later=time.later)
+    tale = Tale(nightly())
+    live.see(tale.facts)
+    time.move(0.5)
+    seen, before = len(tale.facts), stream.getvalue()
+    live.see(tale.spawn("fetch", 77).facts[seen:])
+    time.move(0.3)
+    assert stream.getvalue() == before
 
 
 def test_only_the_time_moves_on() -> None:
@@ -207,8 +221,10 @@ def test_a_stopped_terminal_does_not_stop_the_run(tty: Tty) -> None:
     time.move(5.0)
     assert "succeeded  lint" not in tty.look()
     termios.tcflow(tty.stream.fileno(), termios.TCOON)  # Ctrl-Q
-    time.move(5.0)
-    assert "succeeded  lint" in tty.look()
+    time.move(TICK_S)
+    written = _written(tty)
+    assert "succeeded  lint" in written
+    assert written.count(" of 8 steps ") == 1  # what was missed is not made up for
     live.close()
 
 
@@ -251,3 +267,19 @@ def test_without_a_loop_it_draws_when_it_is_closed() -> None:
     live.see(whole_night().facts)
     live.close()
     assert "succeeded  cool_down" in stream.getvalue()
+
+
+def test_a_large_run_scrolls_slowly() -> None:
+    """Ten lines a second of what goes well, and every failure."""
+    n = 600
+    tale = Tale(Workflow(name="w", steps=tuple(step(f"s{i}") for i in range(n))), limits=Limits())
+    for i in range(n):
+        tale.fail(f"s{i}", 0.005) if i % 100 == 50 else tale.ok(f"s{i}", 0.005)
+    stream = StringIO()
+    live = Live(stream, color=False, later=lambda delay_s, call: None)
+    live.see(tale.facts)
+    live.close()
+    text = stream.getvalue()
+    assert 3 * LINES_PER_S_MAX <= text.count("  succeeded  ") <= 4 * LINES_PER_S_MAX
+    assert text.count("  failed  ") == 6
+    assert "progress" not in text

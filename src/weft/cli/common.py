@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from weft.engine.folder import RunFolder
 from weft.formats import Loaded
 from weft.model import shape, spec
 from weft.model.errors import Bug, WeftError
@@ -108,6 +109,13 @@ def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:
 
 def state_folder(settings: Settings) -> Path:
     return Path(settings["state"]).absolute()
+
+
+def log_of(folder: Path, step: str, attempt: int) -> str:
+    """Path of what an attempt wrote, from here: its stderr, else its stdout; empty if it wrote nothing."""
+    paths = RunFolder(folder)
+    written = (path for path in (paths.stderr(step, attempt), paths.stdout(step, attempt)) if path.exists())
+    return next(map(os.path.relpath, written), "")
 
 
 def find_run(name: str, settings: Settings) -> Path:

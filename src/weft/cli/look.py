@@ -1,17 +1,16 @@
 """`weft runs`, `weft show`, `weft why`: looking at runs, living or not, from their journals."""
 
-import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from weft.cli.common import find_run, report, settings_options, state_folder, take_settings, use_color
+from weft.cli.common import find_run, log_of, report, settings_options, state_folder, take_settings, use_color
 from weft.core.measure import Measure
-from weft.engine.folder import RunFolder
 from weft.journal.index import Index
 from weft.journal.reader import read_facts
 from weft.model.errors import MachineError, UsageError
@@ -26,7 +25,9 @@ def print_json(value: Any) -> None:
 
 
 def _width() -> int:
-    return shutil.get_terminal_size((100, 24)).columns
+    from weft.views.outlet import screen_size
+
+    return screen_size(sys.stdout)[0]
 
 
 @click.command("runs")
@@ -97,7 +98,6 @@ def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
         if as_json:
             print_json(view.step_as_json(look.state, step, attempts, run=look.run))
         else:
-            paths = RunFolder(look.folder)
             click.echo(
                 view.render_step(
                     look.state,
@@ -106,7 +106,7 @@ def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
                     run=look.run,
                     color=look.color,
                     width=_width(),
-                    logs=lambda step, attempt: str(paths.stdout(step, attempt).with_suffix("")),
+                    logs=partial(log_of, look.folder),
                 )
             )
     look.leave()

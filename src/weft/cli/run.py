@@ -1,8 +1,8 @@
 """`weft run`, `weft resume`, `weft cancel`: the verbs that let an engine work."""
 
 import os
-import shutil
 import sys
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -11,10 +11,9 @@ import click
 import msgspec
 
 from weft import app
-from weft.cli.common import find_run, leave, load, settings_options, state_folder, take_settings, use_color
+from weft.cli.common import find_run, leave, load, log_of, settings_options, state_folder, take_settings, use_color
 from weft.core.facts import Limits
 from weft.core.measure import Measure
-from weft.engine.folder import RunFolder
 from weft.model.errors import UsageError
 from weft.model.inputs import bind_inputs
 from weft.model.workflow import Workflow
@@ -210,6 +209,7 @@ class View:
             click.echo(msgspec.json.format(msgspec.json.encode(outputs), indent=2))
 
     def _summary(self, result: app.Result) -> str:
+        from weft.views.outlet import screen_size
         from weft.views.summary import render
 
         measure = Measure()
@@ -222,19 +222,14 @@ class View:
 
             durations = {step.step: step.run_s for step in numbers.steps}
             possible_s = foreseen_makespan_s(result.state.workflow, durations, result.state.limits)
-        paths = RunFolder(result.folder)
-
-        def logs(step: str, attempt: int) -> str:
-            return os.path.relpath(paths.stderr(step, attempt))
-
-        size = shutil.get_terminal_size((100, 24))
+        width, height = screen_size(sys.stderr)
         return render(
             numbers,
             measure.state,
             run=result.run,
             possible_makespan_s=possible_s,
             color=self.color,
-            width=size.columns,
-            height=size.lines,
-            logs=None if result.state.workflow.durability == "none" else logs,
+            width=width,
+            height=height,
+            logs=partial(log_of, result.folder),
         )

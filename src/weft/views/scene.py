@@ -39,9 +39,6 @@ TIME_WIDTH: Final = len("59m59s")
 """Least widths, so that columns stand still while rows come and go."""
 
 NAMED_MAX: Final = 8
-BESIDE_NAMES_WIDTH: Final = 54
-"""About what stands before the names of held steps on their row."""
-
 BAR_WIDTH_MAX: Final = 40
 BAR_WIDTH_MIN: Final = 8
 
@@ -238,8 +235,10 @@ class Scene:
         for pool in sorted(held, key=lambda pool: -sizes[pool])[:count]:
             ranks = [rank for k in held[pool][:KINDS_NAMED_MAX] for rank in self._first_ready(k)]
             ids = [self._id(state.demands.by_rank[rank]) for rank in sorted(ranks)[:NAMED_MAX]]
-            named = names(ids, max(width - BESIDE_NAMES_WIDTH, 1), total=sizes[pool])
-            rows.append([("", ""), plural(sizes[pool], "step"), "", f"{self._lack(pool)}: {named}"])
+            lack = self._lack(pool)
+            room = width - len(lack) - LABEL_WIDTH - max(self._name_width, len("999,999 steps")) - TIME_WIDTH - 9  # gaps
+            named = names(ids, max(room, 1), total=sizes[pool])
+            rows.append([("", ""), plural(sizes[pool], "step"), "", f"{lack}: {named}"])
         return _labelled("held", rows)
 
     def _first_ready(self, k: int) -> list[int]:

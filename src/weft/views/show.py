@@ -176,7 +176,7 @@ def render_step(
     width: int = 100,
     logs: Callable[[str, int], str] | None = None,
 ) -> str:
-    """One step of a run as text. `logs`: path of what an attempt wrote, without the ending `.out` or `.err`."""
+    """One step of a run as text. `logs`: path of a file with what an attempt wrote, empty if it wrote nothing."""
     paint, i = Paint(color), state.graph.index[step]
     status = status_word(state, i)
     definition = state.steps[i]
@@ -263,9 +263,9 @@ def _action(step: Step) -> tuple[str, str]:
 
 
 def _what_ran(attempts: Sequence[Attempt], step: str, logs: Callable[[str, int], str] | None) -> list[tuple[str, str]]:
-    rows = []
-    if attempts and logs:
-        rows.append(("logs", f"{visible(logs(step, attempts[-1].attempt))}.out, .err"))
+    rows: list[tuple[str, str]] = []
+    log = logs(step, attempts[-1].attempt) if logs and attempts else ""
+    rows += [("log", visible(log))] if log else []
     output = attempts[-1].output if attempts else None
     if output:
         rows.append(("output", f"{output.form}, {format_size(output.size)}" + (f", blob {output.blob}" if output.blob else "")))

@@ -19,6 +19,9 @@ from weft.views.text import STYLES, Paint, fit, last_lines, names, pad, plural, 
 FREE_STEPS_MAX: Final = 2_000
 """Runs of up to so many steps are told in full: a file of their lines can still be read."""
 
+FREE_STEPS_LIVE_MAX: Final = 200
+"""The same on a terminal, where the rows below tell the rest."""
+
 LINES_PER_S_MAX: Final = 10
 """Lines per second about the steps of a larger run. More run past the eye, and fill the log of whoever keeps it."""
 
@@ -40,7 +43,7 @@ RUNNING_NAMED_MAX: Final = 3
 
 class Story:
     """`tell` takes facts and gives lines. `as_log`: for a log that is read alone, which also says what a
-    live view and a summary show: starts, and the end. `tail_lines`: of a failed step."""
+    live view and a summary show: starts, counts, the end. `tail_lines`: of a failed step."""
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class Story:
 
     def say_step(self, word: str, step: str, detail: str = "", *, freely: bool = False) -> None:
         """A line about a step, unless there are too many of them."""
-        if not freely and self.total > FREE_STEPS_MAX:
+        if not freely and self.total > (FREE_STEPS_MAX if self.as_log else FREE_STEPS_LIVE_MAX):
             self._told_in_second += 1
             if self._told_in_second > LINES_PER_S_MAX:
                 self._untold = True
@@ -146,9 +149,9 @@ class Story:
         if int(fact.at) != self._second:
             self._second = int(fact.at)
             self._told_in_second = 0
-            if self._untold:
-                self._untold = False
+            if self._untold and self.as_log:
                 self.say("progress", self._progress())
+            self._untold = False
 
     def _progress(self) -> str:
         parts = [f"{self.done:,} of {plural(self.total, 'step')} done"]

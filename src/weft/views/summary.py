@@ -22,7 +22,7 @@ CAUSES_MAX: Final = 4
 POOLS_MAX: Final = 4
 LABEL_WIDTH: Final = 15
 Logs = Callable[[str, int], str]
-"""Path of the file with what attempt n of a step wrote to stderr, as the user would write it."""
+"""Path of a file with what attempt n of a step wrote, as the user would write it; empty if it wrote nothing."""
 
 
 def run_status(state: State) -> str:
@@ -142,8 +142,8 @@ def _failure(state: State, i: int, tail_lines: int, paint: Paint, width: int, lo
     skipped = _skipped_because(state, i)
     if skipped:
         lines.append(fit(f"  {plural(len(skipped), 'step')} skipped because of it: {names(skipped, width - 40)}", width))
-    if logs and attempts:
-        lines.append(f"  log: {logs(state.graph.ids[i], attempts)}")
+    log = logs(state.graph.ids[i], attempts) if logs and attempts else ""
+    lines += [f"  log: {visible(log)}"] if log else []
     return lines
 
 

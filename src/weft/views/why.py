@@ -47,7 +47,7 @@ def step_as_json(state: State, step: str) -> dict[str, Any]:
 def chain(state: State, step: str) -> list[Why]:
     """Why the step waits, why the step that it waits for waits, and so on, to one that does something or to what holds it."""
     links = [why(state, state.graph.index[step])]
-    while links[-1].status == "waiting" and links[-1].steps and links[-1].steps[0] != links[-1].step:
+    while links[-1].status == "waiting" and links[-1].steps:  # each in a layer further down
         waiting = [state.graph.index[id_] for id_ in links[-1].steps]
         busy = next((i for i in waiting if state.status[i] is not Status.WAITING), waiting[0])
         links.append(why(state, busy))
