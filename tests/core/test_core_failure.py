@@ -353,6 +353,8 @@ def test_conditions(workflow: Workflow, script: str, expected: str) -> None:
             """
             begin   → start a
             a ok    → ask outputs
+            drain   →
+            +1      → dropped
             crash   → ask outputs
             outputs → succeeded
             """,

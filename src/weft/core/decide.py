@@ -115,9 +115,8 @@ def _admit(turn: Turn, fact: Observed) -> None:
     state = turn.state
     fact = msgspec.structs.replace(fact, at=turn.now)
     match fact:
-        case f.RunCreated():
-            if state.created is None:
-                turn.emit(fact)
+        case f.RunCreated() if state.created is None:
+            turn.emit(fact)
         case _ if state.created is None or state.ended:
             return
         case f.EngineAttached():
@@ -128,19 +127,18 @@ def _admit(turn: Turn, fact: Observed) -> None:
             return
         case f.AttemptSpawned() | f.AttemptEnded() | f.AttemptLost():
             _admit_attempt(turn, fact)
-        case f.ConditionEvaluated():
-            i = state.graph.index[fact.step]
-            if i not in state.verdicts and state.status[i] is Status.WAITING and not state.unsettled[i]:
-                turn.emit(fact)
-        case f.OutputsEvaluated():
-            if not state.open and state.outputs is None:
-                turn.emit(fact)
-        case f.CancelRequested():
-            if not state.cancelled:
-                turn.emit(fact)
-        case f.SuspendRequested():
-            if not state.suspending or fact.how == "kill" != state.suspending.how:
-                turn.emit(fact)
+        case f.ConditionEvaluated() if _awaits_verdict(state, state.graph.index[fact.step]):
+            turn.emit(fact)
+        case f.OutputsEvaluated() if not state.open and state.outputs is None:
+            turn.emit(fact)
+        case f.CancelRequested() if not state.cancelled:
+            turn.emit(fact)
+        case f.SuspendRequested() if not state.suspending or fact.how == "kill" != state.suspending.how:
+            turn.emit(fact)
+
+
+def _awaits_verdict(state: State, i: int) -> bool:
+    return state.status[i] is Status.WAITING and not state.unsettled[i] and i not in state.verdicts
 
 
 def _admit_attempt(turn: Turn, fact: f.AttemptSpawned | f.AttemptEnded | f.AttemptLost) -> None:
