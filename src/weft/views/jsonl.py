@@ -15,7 +15,7 @@ from weft.model.workflow import Value
 from weft.views.outlet import Outlet
 
 VERSION: Final = 1
-"""Version of the facts, the same as that of the journal: it goes up when an older reader would misread a fact."""
+"""Version of the facts, the same as that of the journal: it goes up when a fact gains a field."""
 
 _PREFIX: Final = b'{"v":%d,' % VERSION
 _encode = msgspec.json.Encoder().encode
