@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 WEFT = [sys.executable, "-m", "weft.cli.main"]
 
 
@@ -95,3 +97,8 @@ def lives(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+@pytest.fixture
+def weft(tmp_path: Path) -> Weft:
+    return Weft(tmp_path)

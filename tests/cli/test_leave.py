@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from door import Weft, is_fact, lives, read_until
+from door import Weft, is_fact, lives, read_until, weft
 
 ENDLESS = "steps: {a: {run: 'echo $$ > pid; exec sleep 600'}, b: {run: ':', needs: a}}"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from door import Weft, is_fact, lives, read_until
+from door import Weft, is_fact, lives, read_until, weft
 
 SMALL_DISK = "1m"
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from door import Weft
+from door import Weft, weft
 
 
 def order(facts: list[dict[str, Any]]) -> list[str]:
