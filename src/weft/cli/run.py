@@ -188,8 +188,12 @@ class View:
 
     def finish(self, result: app.Result) -> int:
         """Print summary and outputs; returns the exit code."""
+        from weft.views.outlet import Outlet
+
         if self.output in ("live", "lines"):
-            click.echo(self._summary(result), err=True)
+            summary = Outlet(sys.stderr)  # unlike click, it does not mind that nobody reads any more
+            summary.write(self._summary(result) + "\n")
+            summary.close()
         elif result.status not in ("succeeded", "succeeded_with_errors") and self.output == "quiet":
             click.echo(f"run {result.run}: {result.status}; `weft show {result.run}` tells more", err=True)
         self._print_outputs(result)
