@@ -285,6 +285,15 @@ def test_why_a_run_ended_as_it_did() -> None:
     assert reason(outputs) == "run mupid-takol failed: its outputs could not be evaluated: no such path"
 
 
+def test_a_run_that_lost_its_engine() -> None:
+    measure = measured(Tale(nightly()))
+    said = "weft resume mupid-takol goes on"
+    assert said in show.render(measure.numbers(), measure.state, run=RUN, color=False, alive=False)
+    assert said in why.render_run(measure.state, run=RUN, now=BEGIN, color=False, alive=False)
+    assert show.as_json(measure.numbers(), measure.state, run=RUN, alive=False)["alive"] is False
+    assert why.run_as_json(measure.state, run=RUN, alive=False)["alive"] is False
+
+
 def test_why_a_run_as_json() -> None:
     tale = Tale(nightly()).ok("fetch", 1.0).fail("load", 1.0)
     found = json_of(why.run_as_json(tale.state, run=RUN))

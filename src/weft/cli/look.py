@@ -12,6 +12,7 @@ import msgspec
 from weft.cli.common import find_run, log_of, report, settings_options, state_folder, take_settings, use_color
 from weft.core.measure import Measure
 from weft.journal.index import Index
+from weft.journal.lock import holder
 from weft.journal.reader import read_facts
 from weft.model.errors import MachineError, UsageError
 from weft.model.suggest import did_you_mean
@@ -47,7 +48,10 @@ def runs(as_json: bool, **options: Any) -> None:
 
 
 class Look:
-    """A run as its journal tells it. `damage` is what keeps the rest of the journal from being read, if anything does."""
+    """A run as its journal tells it. `damage` is what keeps the rest of the journal from being read, if anything does.
+
+    `alive`: an engine holds the run, or none needs to. `now`: its time, in seconds since the epoch; it stands still without one.
+    """
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.folder: Path = find_run(name, settings)
@@ -64,6 +68,9 @@ class Look:
             self.damage = error
         self.state = self._measure.state
         self.numbers = self._measure.numbers()
+        over = bool(self.state.ended or self.state.suspended)
+        self.alive = over or holder(self.folder) is not None
+        self.now = max(time.time(), self.state.now) if self.alive and not over else self.state.now
 
     def step(self, step: str) -> str:
         """The step of that name. Raises UsageError with a suggestion."""
@@ -90,9 +97,9 @@ def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
     look = Look(name, take_settings(options))
     if step is None:
         if as_json:
-            print_json(view.as_json(look.numbers, look.state, run=look.run))
+            print_json(view.as_json(look.numbers, look.state, run=look.run, alive=look.alive))
         else:
-            click.echo(view.render(look.numbers, look.state, run=look.run, color=look.color, width=_width()))
+            click.echo(view.render(look.numbers, look.state, run=look.run, color=look.color, width=_width(), alive=look.alive))
     else:
         attempts = view.attempts_of(read_facts(look.folder), look.step(step))
         if as_json:
@@ -122,13 +129,12 @@ def why(name: str, step: str | None, as_json: bool, **options: Any) -> None:
     from weft.views import why as view
 
     look = Look(name, take_settings(options))
-    now = look.state.now if look.state.ended or look.state.suspended else max(time.time(), look.state.now)
     if step is None and as_json:
-        print_json(view.run_as_json(look.state, run=look.run))
+        print_json(view.run_as_json(look.state, run=look.run, alive=look.alive))
     elif step is None:
-        click.echo(view.render_run(look.state, run=look.run, now=now, color=look.color, width=_width()))
+        click.echo(view.render_run(look.state, run=look.run, now=look.now, color=look.color, width=_width(), alive=look.alive))
     elif as_json:
         print_json(view.step_as_json(look.state, look.step(step)))
     else:
-        click.echo(view.render_step(look.state, look.step(step), now=now, color=look.color))
+        click.echo(view.render_step(look.state, look.step(step), now=look.now, color=look.color))
     look.leave()

@@ -41,8 +41,8 @@ _ATTENTION: Final = {status: n for n, status in enumerate(("failed", "running", 
 # ---- a run ----
 
 
-def render(numbers: Numbers, state: State, *, run: str, color: bool, width: int = 100) -> str:
-    """The run and its steps, one line each, as text."""
+def render(numbers: Numbers, state: State, *, run: str, color: bool, width: int = 100, alive: bool = True) -> str:
+    """The run and its steps, one line each, as text. `alive`: an engine holds the run, or none needs to."""
     paint = Paint(color)
     status = run_status(state)
     size = f"{plural(len(numbers.steps), 'step')} in {format_duration(numbers.makespan_s)}"
@@ -51,6 +51,8 @@ def render(numbers: Numbers, state: State, *, run: str, color: bool, width: int 
         inputs = ", ".join(f"{visible(name)}={_value(value)}" for name, value in state.created.inputs.items())
         begun = f"began {moment(state.created.at)}" + (f" with {inputs}" if inputs else "")
         lines.append(paint(fit(begun, width), "dim"))
+    if not alive:
+        lines.append(f"its engine is gone: weft resume {visible(run)} goes on")
     shown = _chosen(numbers.steps)
     rows = [_row(state, numbers.steps[i], i) for i in shown]
     lines += ["", *table(rows, paint, width, head=_STEP_HEAD, right=(1, 3, 4, 5, 6, 7), keep=range(1, 8))]
@@ -60,7 +62,7 @@ def render(numbers: Numbers, state: State, *, run: str, color: bool, width: int 
     return "\n".join(lines)
 
 
-def as_json(numbers: Numbers, state: State, *, run: str) -> dict[str, Any]:
+def as_json(numbers: Numbers, state: State, *, run: str, alive: bool = True) -> dict[str, Any]:
     """The run as data: its status, the numbers of the run, and a list of steps in file order. Instants in seconds since the
     epoch, times in seconds, memory in bytes."""
     created = state.created
@@ -71,6 +73,7 @@ def as_json(numbers: Numbers, state: State, *, run: str) -> dict[str, Any]:
         "run": run,
         "workflow": state.workflow.name,
         "status": run_status(state),
+        "alive": alive,
         "source": created.source if created else "",
         "created_at": created.at if created else None,
         "inputs": created.inputs if created else {},

@@ -76,11 +76,16 @@ def _until(link: Why, now: float) -> str:
 # ---- a run ----
 
 
-def render_run(state: State, *, run: str, now: float, color: bool, width: int = 100) -> str:
-    """What the run waits for now, or why it ended as it did. `now`: seconds since the epoch, or the time of the last fact."""
+def render_run(state: State, *, run: str, now: float, color: bool, width: int = 100, alive: bool = True) -> str:
+    """What the run waits for now, or why it ended as it did. `now`: seconds since the epoch, or the time of the last fact.
+
+    `alive`: an engine holds the run, or none needs to.
+    """
     paint, status = Paint(color), run_status(state)
     done = len(state.steps) - state.open
     lines = [f"run {paint(visible(run), 'bold')} {_verb(status, paint)}: {_outcome(state, done)}"]
+    if not alive:
+        lines.append(f"its engine is gone: weft resume {visible(run)} goes on")
     if not state.ended:
         rows = Scene.of(state).sections(now, width, paint)
         lines += ["", *rows] if rows else []
@@ -90,7 +95,7 @@ def render_run(state: State, *, run: str, now: float, color: bool, width: int = 
     return "\n".join(lines)
 
 
-def run_as_json(state: State, *, run: str) -> dict[str, Any]:
+def run_as_json(state: State, *, run: str, alive: bool = True) -> dict[str, Any]:
     """The run as data: every step that is on its way, at most LISTED_MAX for each status, with its reason."""
     on_its_way: dict[str, list[int]] = {
         "running": [i for i in state.alive if state.status[i] is Status.RUNNING],
@@ -102,6 +107,7 @@ def run_as_json(state: State, *, run: str) -> dict[str, Any]:
     return {
         "run": run,
         "status": run_status(state),
+        "alive": alive,
         "done": len(state.steps) - state.open,
         "steps": len(state.steps),
         **{status: [msgspec.structs.asdict(why(state, i)) for i in steps[:LISTED_MAX]] for status, steps in on_its_way.items()},
