@@ -328,7 +328,7 @@ def test_the_tail_of_one_endless_line_is_bounded(tmp_path: Path) -> None:
 
 
 def test_cpu_time_and_memory_are_measured(tmp_path: Path) -> None:
-    end = run(tmp_path, Argv(argv=("python3", "-c", "x = 'x' * 300_000_000; sum(range(2_000_000))")))
+    end = run(tmp_path, Argv(argv=("python3", "-c", "x = 'x' * 900_000_000; sum(range(2_000_000))")))
     assert end.cpu_s is not None
     assert end.cpu_s > 0.01
     assert end.rss_bytes is not None
