@@ -39,6 +39,7 @@ def made() -> dict[str, bytes]:
         "utf-32-be-without-mark.yaml": HELLO.encode("utf-32-be"),
         "utf-16.json": b"\xff\xfe" + '{"steps": {}}'.encode("utf-16-le"),
         "latin-1.yaml": "name: caf\xe9\n".encode("latin-1") + HELLO.encode(),
+        "mark-then-latin-1.yaml": b"\xef\xbb\xbfname: caf\xe9\n" + HELLO.encode(),
         "latin-1.json": '{\n  "name": "caf\xe9"\n}\n'.encode("latin-1"),
         "nul.yaml": b"name: x\nsteps:\n  a\0:\n    run: echo a\n",
         "nul.json": b'{"name": "a\0b", "steps": {}}',

@@ -71,7 +71,7 @@ class _Loader:
             return None
         self.fields: Fields = fields
         self.inputs: dict[str, Fields] = fields.get("inputs", {})
-        self.secrets: list[str] = fields.get("secrets", [])
+        self.secrets: list[str] = list(filter(None, fields.get("secrets", [])))
         self.references = References(self.findings, self.ids, self.inputs)
         self.pools = {pool: self._pool(value) for pool, value in fields.get("resources", {}).items()}
         self.defaults: Fields = fields.get("defaults", Fields(("defaults",)))

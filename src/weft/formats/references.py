@@ -66,12 +66,15 @@ class References:
         return expression.text, self._in_expression(expression, path, offset, owner, in_condition=True)
 
     def where(self, value: Value, path: Path, step: str) -> Where | None:
-        """Where in a field that was found good a step is referred to."""
+        """Where in a field a step is referred to."""
         for inner, text in strings(value):
-            template = parse_template(text)
+            try:
+                template = parse_template(text)
+            except ExpressionError:
+                continue  # it has been reported, and names no step
             for part, offset in zip(template.parts, template.offsets, strict=True):
                 for reference in part.references if isinstance(part, Expression) else ():
-                    if reference.root == "steps" and reference.path[0] == step:
+                    if reference.root == "steps" and reference.path[:1] == (step,):
                         return Where((*path, *inner), "value", offset + reference.offset, reference.length)
         return None
 

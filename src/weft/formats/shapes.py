@@ -174,7 +174,9 @@ class Reader:
             return self._wrong(value, shape, path)
         if not shape.minimum <= value <= shape.maximum:
             most = f" and at most {shape.maximum:,}" if shape.maximum < INTEGER_MAX else ""
-            return self.refuse("W205", f"{named(path)} cannot be {value}", path, f"it is at least {shape.minimum:,}{most}")
+            return self.refuse(
+                "W205", f"{named(path)} cannot be {shown(str(value))}", path, f"it is at least {shape.minimum:,}{most}"
+            )
         return value
 
     def _boolean(self, value: Value, shape: Boolean, path: Path) -> Any:

@@ -65,10 +65,11 @@ def decode(data: bytes, file: str) -> Text | Problem:
     if encoding:
         cure = f"save it as UTF-8: `iconv -f {encoding} -t UTF-8 {file} > {file}.utf8`"
         return _problem("W106", f"this looks like {encoding}, but weft reads UTF-8 only", Place(file), cure)
+    data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        good = data[: error.start].decode("utf-8-sig")
+        good = data[: error.start].decode()
         place, label = Text(file, good).place(len(good)), f"the byte 0x{data[error.start]:02x} has no meaning here"
         cure = f"if it was saved as Latin-1: `iconv -f WINDOWS-1252 -t UTF-8 {file} > {file}.utf8`"
         return _problem("W106", "this is not UTF-8", place, cure, label)

@@ -42,7 +42,7 @@ _FIRST = frozenset("+-.0123456789nNtTfF~")
 _WORDS = {"": None, "~": None, **dict.fromkeys(("null", "Null", "NULL"))}
 _WORDS |= {**dict.fromkeys(("true", "True", "TRUE"), True), **dict.fromkeys(("false", "False", "FALSE"), False)}
 _INTEGER = re.compile(r"[-+]?[0-9]+")
-_BASED = re.compile(r"0o([0-7]+)|0x([0-9a-fA-F]+)")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
@@ -53,12 +53,11 @@ def plain(text: str) -> Value:
         return text
     if text in _WORDS:
         return _WORDS[text]
-    if _INTEGER.fullmatch(text):
+    based = _BASED.fullmatch(text)
+    if based or _INTEGER.fullmatch(text):
         if len(text) > DIGITS_MAX:
             raise ValueError
-        return int(text)
-    if based := _BASED.fullmatch(text):
-        return int(based[1], 8) if based[1] else int(based[2], 16)
+        return int(text, 0 if based else 10)
     if _FLOAT.fullmatch(text):
         return float(text)
     if _SPECIAL.fullmatch(text):
