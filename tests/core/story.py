@@ -41,10 +41,7 @@ from weft.core.state import State
 from weft.core.turn import Turn
 from weft.model.output import ErrorRecord, Output
 from weft.model.workflow import Pool, Retry, Shell, Sleep, Step, Workflow
-from weft.sim.outside import doubts
-
-WORKLISTS = {"agenda", "parked", "timers", "queues", "heads", "posted", "lacking", "stirred", "halt_due", "outputs_due"}
-"""What a state holds beside the truth: candidates, of which a replay may hold more."""
+from weft.sim.outside import doubts, truth
 
 
 def step(id_: str, needs: str = "", *, retry: int | Retry = 0, sleep: bool = False, **settings: Any) -> Step:
@@ -65,13 +62,6 @@ def replay(facts: Sequence[Fact]) -> State:
     for fact in facts:
         apply(state, fact)
     return state
-
-
-def truth(state: State) -> dict[str, Any]:
-    """All fields of a state but its worklists and what follows from the workflow alone, in a form that can be compared."""
-    fields = {name: value for name, value in vars(state).items() if name not in {*WORKLISTS, "graph", "demands"}}
-    fields["alive"] = {i: [getattr(attempt, slot) for slot in attempt.__slots__] for i, attempt in state.alive.items()}
-    return fields
 
 
 class Story:
@@ -99,7 +89,7 @@ class Story:
         turn = receive(self.state, observed, self.now)
         self.facts += turn.facts
         assert audit(self.state) == []
-        assert list(doubts(self.state, self.now, turn.wake_at)) == []
+        assert list(doubts(turn)) == []
         assert truth(replay(self.facts)) == truth(self.state)
         assert_commands_match(turn)
         return turn

@@ -6,7 +6,7 @@ import pytest
 from story import Story, flow, step
 
 from weft.core.audit import audit
-from weft.core.facts import Limits, RunEnded
+from weft.core.facts import Limits, RunEnded, SuspendRequested
 from weft.core.state import Attempt, State
 from weft.core.status import Status
 
@@ -82,6 +82,9 @@ def start(i: int, number: int = 1) -> Callable[[State], None]:
         (put("suspended", True), "the run is over and 1 attempts live"),
         (lambda state: state.agenda.append(1), "the turn left work on the agenda"),
         (put("halt_due", True), "the turn left work on the agenda"),
+        (put("suspending", SuspendRequested(at=0.0, how="kill")), "step `a` runs though nobody wants it any more"),
+        (put("stopped_by", 2), "step `a` runs though nobody wants it any more"),
+        (put("stopped_layers", {0: 2}), "step `a` runs though nobody wants it any more"),
         (settle, "step `d` is ready and fits, and was not started"),
         (put("verdicts", {4: None}), "step `e` waits for nothing"),
     ],

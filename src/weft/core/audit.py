@@ -81,6 +81,11 @@ def _audit_progress(state: State) -> Iterator[str]:
         return
     if state.agenda or state.halt_due:
         yield "the turn left work on the agenda"
+    killed = state.suspending is not None and state.suspending.how == "kill"
+    for i, attempt in state.alive.items():
+        unwanted = killed or state.halted in ("cancel", "stop") or state.graph.layer[i] in state.stopped_layers
+        if unwanted and attempt.cause is None:
+            yield f"step `{state.graph.ids[i]}` runs though nobody wants it any more"
     if state.halted:
         return
     for i, status in enumerate(state.status):

@@ -1,16 +1,18 @@
 """What somebody sees who watches a run from outside. By this the core is judged, never by its own word.
 
 `Outside` keeps books of its own: what really runs, what was reported complete, how often each step failed. `doubts` asks the
-core why each step is as it is, and checks the answers.
+core why each step is as it is, and checks the answers. `truth` is what a state and its replay must have in common.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from typing import Any, Final
 
 from weft.core import facts as f
 from weft.core.facts import Fact, Limits
 from weft.core.state import State
 from weft.core.status import Status
+from weft.core.turn import Turn
 from weft.core.why import Why, why
 from weft.model.expression import parse
 from weft.model.workflow import WAITING_ACTIONS, Step, Workflow
@@ -72,8 +74,8 @@ class Outside:
 
     def stop(self, step: str, attempt: int, saved: State) -> Iterator[str]:
         """Somebody orders an attempt to be ended."""
-        living = saved.alive.get(saved.graph.index[step])
-        if living and living.number == attempt and living.cause is None:
+        living = saved.alive.get(saved.graph.index.get(step, -1))
+        if saved.created is None or (living and living.number == attempt and living.cause is None):
             yield f"attempt {attempt} of step `{step}` is stopped before the cause is on disk"
 
     def end(self, step: str, attempt: int) -> None:
@@ -130,11 +132,26 @@ class Outside:
         return bool(conditional or given_up) or self.failures[step.id] == step.retry.times + 1
 
 
-def doubts(state: State, now: float, wake_at: float | None) -> Iterator[str]:
-    """What the core says about each step after a whole turn at `now`, where it is wrong or says nothing."""
+WORKLISTS: Final = frozenset(
+    {"agenda", "parked", "timers", "queues", "heads", "posted", "lacking", "stirred", "halt_due", "outputs_due"},
+)
+"""What a state holds beside the truth: candidates, of which a replay may hold more."""
+
+
+def truth(state: State) -> dict[str, Any]:
+    """A state in a form that can be compared, without its worklists and without what follows from the workflow alone."""
+    found = {name: value for name, value in vars(state).items() if name not in WORKLISTS | {"graph", "demands"}}
+    found["alive"] = {i: [getattr(attempt, slot) for slot in attempt.__slots__] for i, attempt in state.alive.items()}
+    return found
+
+
+def doubts(turn: Turn) -> Iterator[str]:
+    """What the core says about each step after a whole turn, where it is wrong or says nothing; and starts that should not be."""
+    state, now, untils = turn.state, turn.now, list[float]()
     if state.created is None:
         return
-    untils = []
+    if state.halted and any(isinstance(fact, f.AttemptStarted) for fact in turn.facts):
+        yield f"something starts, though nothing may any more ({state.halted})"
     for i, id_ in enumerate(state.graph.ids):
         said = why(state, i)
         if not said.reason or said.step != id_ or not said.status:
@@ -146,8 +163,8 @@ def doubts(state: State, now: float, wake_at: float | None) -> Iterator[str]:
             if said.until <= now and not state.halted:
                 yield f"step `{id_}` is still {said.status} at {now}: {said.reason}, until {said.until}"
     due = min([until for until in untils if until > now], default=None)
-    if wake_at != due and not (state.ended or state.suspended):
-        yield f"the core wants to be called at {wake_at}, the next instant that matters is {due}"
+    if turn.wake_at != due and not (state.ended or state.suspended):
+        yield f"the core wants to be called at {turn.wake_at}, the next instant that matters is {due}"
 
 
 def _holds(state: State, i: int, said: Why) -> bool:

@@ -73,5 +73,6 @@ def random_faults(random: Random) -> Faults:
         cancel=random.choice((0.0, 0.0, 0.02)),
         suspend=random.choice((0.0, 0.0, 0.03)),
         durable_lag_s=random.choice((0.0, 0.5, 5.0)),
+        slow_s=random.choice((0.0, 0.0, 3.0)),
         whole_seconds=random.random() < 0.5,
     )

@@ -22,7 +22,7 @@ from weft.core.state import State
 from weft.model.errors import WeftError
 from weft.model.output import ErrorKind, ErrorRecord, Output
 from weft.model.workflow import Workflow
-from weft.sim.outside import Outside, doubts
+from weft.sim.outside import Outside, doubts, truth
 
 TURNS_MAX: Final = 20_000
 """Per step of the workflow, a run takes a few turns; far more means that it turns in circles."""
@@ -45,8 +45,10 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     cancel: float = 0.0
     suspend: float = 0.0
     durable_lag_s: float = 0.0
+    slow_s: float = 0.0
+    """The engine is late by up to so many seconds, and is then told all that has happened at once."""
     whole_seconds: bool = False
-    """All takes whole seconds, so that much happens at once and is told in one turn."""
+    """All takes whole seconds, so that much happens at the same instant."""
 
 
 class World:
@@ -87,6 +89,8 @@ class World:
             else:
                 self._turn(self._next_batch())
         self._insist(self.outside.over(self.saved))
+        if self.check and truth(self.saved) != truth(self.state):
+            self._fail("the state is not what its facts make of it")
         return self.facts
 
     # ---- time ----
@@ -108,7 +112,7 @@ class World:
             times.append(self._wake_at)
         if not times:
             self._fail("nothing will ever happen again")
-        self.now = max(self.now, min(times))
+        self.now = max(self.now, min(times)) + self._some_time(self.faults.slow_s)
         batch: list[Observed] = []
         while self._events and self._events[0][0] <= self.now:
             event = heappop(self._events)[2]
@@ -138,7 +142,7 @@ class World:
         self._wake_at = turn.wake_at
         if self.check and (turn.facts or turn.commands):
             self._insist(audit(self.state))
-            self._insist(doubts(self.state, turn.now, turn.wake_at))
+            self._insist(doubts(turn))
 
     # ---- the hands ----
 

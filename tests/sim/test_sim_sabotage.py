@@ -1,0 +1,287 @@
+"""The simulator can fail: each rule of the core is broken once, and some seed among the first must notice."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from weft.core import apply as applying
+from weft.core import decide, dispatch, halt, verdict, why
+from weft.core import facts as f
+from weft.core.commands import EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.state import State
+from weft.core.status import Status
+from weft.core.turn import Turn
+from weft.model.errors import Bug
+from weft.sim.world import Violation
+from weft.testing import Simulator
+
+SEEDS_MAX = 1_000
+"""Most sabotages are noticed by the first ten; one that needs more than these is not watched."""
+
+Patch = pytest.MonkeyPatch
+Sabotage = Callable[[Patch], None]
+
+
+def noticed(seeds: int = SEEDS_MAX) -> str:
+    """What the first seed that notices anything says."""
+    for seed in range(seeds):
+        try:
+            Simulator(seed).play()
+        except (Violation, Bug) as error:
+            return str(error).splitlines()[0]
+    return ""
+
+
+def orders(change: Callable[[Any], Any]) -> Sabotage:
+    """Every command is changed on its way out; None loses it."""
+
+    def sabotage(patch: Patch) -> None:
+        order = Turn.order
+
+        def bad(turn: Turn, command: Any) -> None:
+            if (changed := change(command)) is not None:
+                order(turn, changed)
+
+        patch.setattr(Turn, "order", bad)
+
+    return sabotage
+
+
+def at_once(command: Any) -> Any:
+    return replace(command, after=0)
+
+
+def applies(kind: type, change: Callable[[State, Any], Any]) -> Sabotage:
+    """After a fact of this kind was applied, the state is changed."""
+
+    def sabotage(patch: Patch) -> None:
+        good = applying._APPLY[kind]
+
+        def bad(state: State, fact: Any) -> None:
+            good(state, fact)
+            change(state, fact)
+
+        patch.setitem(applying._APPLY, kind, bad)
+
+    return sabotage
+
+
+def swaps(module: Any, name: str, bad: Callable[..., Any]) -> Sabotage:
+    """A function of the core is another one, which gets the good one first."""
+
+    def sabotage(patch: Patch) -> None:
+        good = getattr(module, name)
+        patch.setattr(module, name, lambda *args, **kwargs: bad(good, *args, **kwargs))
+
+    return sabotage
+
+
+def index(state: State, fact: Any) -> int:
+    return state.graph.index[fact.step]
+
+
+def release(state: State, fact: Any) -> None:
+    """Whoever is being stopped holds nothing any more."""
+    for pool, weight in state.demands.of(index(state, fact)):
+        state.holders[pool][weight].discard(index(state, fact))
+        state.stirred.add(pool)
+
+
+def forget_halt(state: State, fact: f.StepFailed) -> None:
+    """The last failure of a turn decides whether anything is stopped."""
+    state.halt_due = state.steps[index(state, fact)].on_error not in ("isolate", "continue")
+
+
+def unlimited(good: Any, state: State, pool: int, which: range) -> float:
+    return 1e9 if pool in which else good(state, pool)
+
+
+def without_layers(good: Any, state: State, i: int) -> int:
+    return max(state.unblocked_seq[i], state.ended_seq.get(i, 0))
+
+
+def call_it_cancelled(good: Any, turn: Turn, i: int, end: Any) -> None:
+    turn.emit(f.StepCancelled(at=turn.now, step=end.step, cause="stop"))
+
+
+def write_behind(good: Any, turn: Turn) -> None:
+    """Something changes that no fact tells of."""
+    good(turn)
+    turn.state.failed_soft += 1
+
+
+def any_fits(good: Any, turn: Turn, free: Any, rank: int, k: int) -> Any:
+    """One unit is enough, whatever a step asks for."""
+    enough = dict.fromkeys(range(len(turn.state.demands.pools)), 1e9)
+    return good(turn, {pool: 1e9 if free[pool] > 0 else 0 for pool in enough}, rank, k)
+
+
+def start_twice(good: Any, turn: Turn, free: Any, rank: int, k: int) -> Any:
+    lacking = good(turn, free, rank, k)
+    if lacking is None and turn.commands:
+        turn.order(turn.commands[-1])
+    return lacking
+
+
+def restart(good: Any, turn: Turn, fact: Any) -> None:
+    """What has succeeded starts once more."""
+    good(turn, fact)
+    if isinstance(fact, f.AttemptEnded) and turn.state.status[index(turn.state, fact)] is Status.SUCCEEDED:
+        turn.order(StartAttempt(step=fact.step, attempt=fact.attempt + 1, after=turn.state.seq))
+
+
+def any_end(good: Any, turn: Turn, fact: Any) -> None:
+    """The number of an attempt is not looked at."""
+    attempt = turn.state.alive.get(index(turn.state, fact))
+    good(turn, replace(fact, attempt=attempt.number) if attempt else fact)
+
+
+def count_loss(state: State, fact: Any) -> None:
+    state.failures[index(state, fact)] += 1
+
+
+def attach_only(good: Any, turn: Turn, fact: Any) -> None:
+    """Attempts are taken to have survived their engine."""
+    if isinstance(fact, f.EngineAttached) and turn.state.created:
+        turn.emit(replace(fact, at=turn.now))
+    else:
+        good(turn, fact)
+
+
+def no_barrier(good: Any, turn: Turn, i: int, verdicts: Any) -> None:
+    workflow = turn.state.workflow
+    turn.state.workflow = replace(workflow, schedule="dataflow")
+    try:
+        good(turn, i, verdicts)
+    finally:
+        turn.state.workflow = workflow
+
+
+def none_skipped(good: Any, state: State, i: int) -> bool:
+    return all(state.status[need] is not Status.SKIPPED for need in state.graph.needs[i])
+
+
+def next_layer_too(good: Any, turn: Turn, steps: Any, cause: str, because: str) -> None:
+    layers = turn.state.layers
+    for n, members in enumerate(layers[:-1]):
+        if cause == "stop_layer" and steps is members:
+            steps = [*members, *layers[n + 1]]
+    good(turn, steps, cause, because)
+
+
+def another_layer(good: Any, turn: Turn, steps: Any, cause: str, because: str) -> None:
+    layers = turn.state.layers
+    good(turn, layers[-1] if cause == "stop_layer" and steps is layers[0] else steps, cause, because)
+
+
+def end_at_once(good: Any, turn: Turn) -> None:
+    """The run is over when nothing runs."""
+    state = turn.state
+    if not state.alive and not state.backoff_until and not state.ended:
+        turn.emit(f.RunEnded(at=turn.now, status="succeeded"))
+    else:
+        good(turn)
+
+
+def start_anyway(good: Any, turn: Turn) -> None:
+    """Things start while the run is being suspended."""
+    suspending, turn.state.suspending = turn.state.suspending, None
+    good(turn)
+    turn.state.suspending = suspending
+
+
+def says(status: Status, change: Callable[[State, int, Any], Any]) -> Sabotage:
+    """`why` says something else."""
+
+    def sabotage(patch: Patch) -> None:
+        good = why._WAITING[status]
+        patch.setitem(why._WAITING, status, lambda state, i: change(state, i, good(state, i)))
+
+    return sabotage
+
+
+def lose(kind: type, step: str | None = None) -> Sabotage:
+    return orders(lambda c: None if isinstance(c, kind) and step in (None, getattr(c, "step", None)) else c)
+
+
+NAMED = range(3, 9)
+
+SABOTAGES: dict[str, Sabotage] = {
+    # durability
+    "commands do not wait": orders(at_once),
+    "starts do not wait": orders(lambda c: at_once(c) if isinstance(c, StartAttempt) else c),
+    "stops do not wait": orders(lambda c: at_once(c) if isinstance(c, StopAttempt) else c),
+    "starts wait for the run alone": swaps(State, "depends_on", lambda good, state, i: 1),
+    "a start waits for all but the last cause": swaps(State, "depends_on", lambda good, state, i: good(state, i) - 1),
+    "another attempt does not wait": swaps(
+        State, "depends_on", lambda good, state, i: max(state.unblocked_seq[i], state.front_seq)
+    ),
+    "a layer does not wait for the disk": swaps(State, "depends_on", without_layers),
+    "a start is lost": lose(StartAttempt, "s1"),
+    "a stop is lost": lose(StopAttempt),
+    "nobody is told to leave": lose(Leave),
+    "an `if` is not asked for": lose(EvaluateCondition),
+    "outputs are not asked for": lose(EvaluateOutputs),
+    # limits
+    "max_parallel is ignored": swaps(State, "free", partial(unlimited, which=range(1))),
+    "computing steps are not limited": swaps(State, "free", partial(unlimited, which=range(1, 2))),
+    "waiting steps are not limited": swaps(State, "free", partial(unlimited, which=range(2, 3))),
+    "pools are ignored": swaps(State, "free", partial(unlimited, which=NAMED)),
+    "one unit is enough": swaps(dispatch, "_offer", any_fits),
+    "stopping attempts hold nothing": applies(f.AttemptStopping, release),
+    "a slot leaks": applies(f.AttemptEnded, lambda state, fact: state.holders[0].setdefault(1, set()).add(index(state, fact))),
+    "freed units are not looked at": applies(f.AttemptEnded, lambda state, fact: state.stirred.clear()),
+    "nobody is dispatched": swaps(decide, "dispatch", lambda good, turn: None),
+    # attempts
+    "a step starts twice": swaps(dispatch, "_offer", start_twice),
+    "a completed step starts again": swaps(decide, "_admit_attempt", restart),
+    "any end ends an attempt": swaps(decide, "_admit_attempt", any_end),
+    "a stopped attempt may succeed": swaps(
+        decide, "_as_caused", lambda good, fact, *why: fact if fact.output else good(fact, *why)
+    ),
+    "timeouts are forgotten": applies(f.AttemptStarted, lambda state, fact: state.timers.clear()),
+    "backoffs are forgotten": applies(f.BackoffStarted, lambda state, fact: state.timers.clear()),
+    "timers do not fire": swaps(decide, "_fire_timers", lambda good, turn: None),
+    "a timer is for any attempt": swaps(
+        decide, "_stands", lambda good, state, timer: timer[1] in state.alive or good(state, timer)
+    ),
+    "a retry is dropped": swaps(verdict, "next_start", lambda good, *a, **k: good(*a, **k) if k["chance"] > 0.2 else None),
+    "a retry too many": swaps(verdict, "next_start", lambda good, retry, failures, *a, **k: good(retry, failures - 1, *a, **k)),
+    "a lost attempt is a failure": applies(f.AttemptLost, count_loss),
+    "failures are called cancels": swaps(verdict, "_judge_end", call_it_cancelled),
+    "a lost attempt has no successor": swaps(verdict, "_judge_loss", lambda good, *a: None),
+    "attempts survive their engine": swaps(decide, "_admit", attach_only),
+    # failures and ends
+    "a stop is forgotten": applies(f.StepFailed, forget_halt),
+    "a stop stops nobody": swaps(halt, "stop", lambda good, *a: None),
+    "failures are no failures": swaps(State, "counts_as_failed", lambda good, *a: False),
+    "`continue` is `isolate`": swaps(State, "counts_as_failed", lambda good, state, i: state.errors.get(i) or good(state, i)),
+    "skips are not passed on": swaps(verdict, "any_succeeded", lambda good, *a: True),
+    "every skip is passed on": swaps(verdict, "any_succeeded", none_skipped),
+    "a layer does not wait": swaps(verdict, "_judge_needs", no_barrier),
+    "a stopped layer stops another": swaps(halt, "_give_up", another_layer),
+    "a stopped layer takes the next one along": swaps(halt, "_give_up", next_layer_too),
+    "the run ends too soon": swaps(decide, "_finish", end_at_once),
+    "the run never ends": swaps(decide, "_finish", lambda good, turn: None),
+    "a cancel is forgotten": applies(f.CancelRequested, lambda state, fact: setattr(state, "halt_due", False)),
+    "the state changes without a fact": swaps(decide, "dispatch", write_behind),
+    "who leaves starts things": swaps(decide, "dispatch", start_anyway),
+    # what is said
+    "why names any pool": says(Status.READY, lambda state, i, said: replace(said, pool="red")),
+    "why names settled steps": says(Status.WAITING, lambda state, i, said: replace(said, steps=tuple(state.graph.ids))),
+    "why says nothing": says(Status.RUNNING, lambda state, i, said: replace(said, reason="")),
+    "the core is never called back": swaps(decide, "_next_timer", lambda good, state: None),
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+def test_a_broken_rule_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    SABOTAGES[name](monkeypatch)
+    assert noticed()
+
+
+def test_without_sabotage_nothing_is_noticed() -> None:
+    assert noticed(100) == ""
