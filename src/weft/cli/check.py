@@ -95,7 +95,10 @@ def show_plan(workflow: Workflow, settings: Settings, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(view.as_json(workflow, limits)), indent=2))
     else:
-        click.echo(view.render(workflow, limits, color=use_color(settings["color"], sys.stdout)))
+        from weft.views.outlet import screen_size
+
+        color = use_color(settings["color"], sys.stdout)
+        click.echo(view.render(workflow, limits, color=color, width=screen_size(sys.stdout)[0]))
 
 
 @click.command("schema")

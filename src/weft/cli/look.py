@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import click
 import msgspec
 
 from weft.cli.common import find_run, log_of, report, settings_options, state_folder, take_settings, use_color
+from weft.core.facts import Fact
 from weft.core.measure import Measure
 from weft.journal.index import Index
 from weft.journal.lock import holder
@@ -72,6 +75,11 @@ class Look:
         self.alive = over or holder(self.folder) is not None
         self.now = max(time.time(), self.state.now) if self.alive and not over else self.state.now
 
+    def facts(self) -> Iterator[Fact]:
+        """The facts once more, up to the damage if there is any."""
+        with suppress(MachineError):
+            yield from read_facts(self.folder)
+
     def step(self, step: str) -> str:
         """The step of that name. Raises UsageError with a suggestion."""
         if step not in self.state.graph.index:
@@ -101,7 +109,7 @@ def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
         else:
             click.echo(view.render(look.numbers, look.state, run=look.run, color=look.color, width=_width(), alive=look.alive))
     else:
-        attempts = view.attempts_of(read_facts(look.folder), look.step(step))
+        attempts = view.attempts_of(look.facts(), look.step(step))
         if as_json:
             print_json(view.step_as_json(look.state, step, attempts, run=look.run))
         else:

@@ -1,5 +1,6 @@
 """The door `weft`: a table of verbs, each imported only when it is used, because start-up time is a feature."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Final
@@ -66,8 +67,6 @@ def weft(directory: str | None) -> None:
     weft plan FILE                   see what would run in parallel
     """
     if directory is not None:
-        import os
-
         try:
             os.chdir(directory)
         except OSError as error:
@@ -76,10 +75,15 @@ def weft(directory: str | None) -> None:
 
 def main() -> None:
     """The console script: every error leaves by its exit code and one message; a traceback is shown for bugs of ours only."""
+    _open_standard_streams()
     try:
         sys.exit(weft.main(standalone_mode=False))
     except click.exceptions.Abort:
         sys.exit(130)
+    except SystemExit:
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # click's way to say that nobody reads: that is not our failure
+            sys.exit(0)
+        raise
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -87,6 +91,13 @@ def main() -> None:
         from weft.cli.common import report
 
         sys.exit(report(error))
+
+
+def _open_standard_streams() -> None:
+    """Whoever starts us with a standard stream closed must not get a journal written where it would print."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the life of the process; takes the lowest number
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -210,7 +211,8 @@ class View:
             assert isinstance(self._observer, JsonLines)
             self._observer.outputs(outputs)
         elif outputs is not None:
-            click.echo(msgspec.json.format(msgspec.json.encode(outputs), indent=2))
+            with suppress(BrokenPipeError):  # who does not read them does not change how the run ended
+                click.echo(msgspec.json.format(msgspec.json.encode(outputs), indent=2))
 
     def _summary(self, result: app.Result) -> str:
         from weft.views.outlet import screen_size
