@@ -1,4 +1,4 @@
-"""Writes the pages that are made from tables in the code. Run it after a change to model/spec.py, codes.py or functions.py.
+"""Writes the pages that are made from tables in the code. Run it after a change to model/spec.py or codes.py.
 
 A test compares the pages with what this would write.
 """
@@ -6,7 +6,6 @@ A test compares the pages with what this would write.
 from pathlib import Path
 
 from weft.model.codes import CODES, Code
-from weft.model.functions import FUNCTIONS
 from weft.model.shape import (
     Anything,
     Boolean,
@@ -51,12 +50,12 @@ A workflow is one document of YAML 1.2 or JSON with the same keys, in a file tha
 which editors complete and check files.
 
 `${{ }}` is evaluated in data: in `with`, `env`, `if`, `outputs` and in `run` as a list. A text that is one whole `${{ }}`
-keeps the type of its value. In code, and everywhere else, it is refused; `$${{` stands for the text `${{`.
+keeps the type of its value. In code, and everywhere else, it is refused; `$${{` stands for the text `${{`. See [Expressions](../expressions.md).
 
 A duration is a number of seconds, or a text with units (`250ms`, `90s`, `1h30m`, `2d`). A size is a text with a unit (`64MB`,
 `512MiB`).
 """
-    return "\n".join([NOTICE, intro, *sections, extra, expressions()])
+    return "\n".join([NOTICE, intro, *sections, extra])
 
 
 def section(record: Keys) -> str:
@@ -100,22 +99,6 @@ def kind(shape: Shape) -> str:
             return "anything"
         case Either():
             return " or ".join(kind(option) for option in shape.options)
-
-
-def expressions() -> str:
-    intro = """## Expressions
-
-Paths begin with `inputs`, `steps` or `run`: `inputs.day`, `steps.fetch.output.rows[0]`, `steps.fetch.error`,
-`steps.fetch.status`, `run.id`, `run.name`. A name with other signs is written `steps.a.output["b c"]`. A path that does not
-exist fails the step, unless it ends in `?` or stands in `default(…)`. Then there are texts in single or double quotes, numbers,
-`true`, `false`, `null`, lists, mappings, `==` `!=` `<` `<=` `>` `>=` `in`, `&&` `||` `!`, `a ? b : c`, and these functions:
-
-| function | gives | example |
-|---|---|---|"""
-    lines = [intro]
-    for function in FUNCTIONS.values():
-        lines.append(f"| `{function.signature}` | {cell(function.summary)} | `{cell(function.example)}` |")
-    return "\n".join(lines) + "\n"
 
 
 def errors_page() -> str:
