@@ -77,13 +77,13 @@ def main() -> None:
     """The console script: every error leaves by its exit code and one message; a traceback is shown for bugs of ours only."""
     _open_standard_streams()
     try:
-        sys.exit(weft.main(standalone_mode=False))
+        # not `weft.main()`: click would turn a reader who left into exit code 1
+        with weft.make_context("weft", sys.argv[1:]) as context:
+            weft.invoke(context)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
     except click.exceptions.Abort:
         sys.exit(130)
-    except SystemExit:
-        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # click's way to say that nobody reads: that is not our failure
-            sys.exit(0)
-        raise
     except click.ClickException as error:
         error.show()
         sys.exit(2)
