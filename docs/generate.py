@@ -50,7 +50,8 @@ A workflow is one document of YAML 1.2 or JSON with the same keys, in a file tha
 which editors complete and check files.
 
 `${{ }}` is evaluated in data: in `with`, `env`, `if`, `outputs` and in `run` as a list. A text that is one whole `${{ }}`
-keeps the type of its value. In code, and everywhere else, it is refused; `$${{` stands for the text `${{`. See [Expressions](../expressions.md).
+keeps the type of its value. In code, and everywhere else, it is refused; `$${{` stands for the text `${{`. More on them in
+[Expressions](../expressions.md).
 
 A duration is a number of seconds, or a text with units (`250ms`, `90s`, `1h30m`, `2d`). A size is a text with a unit (`64MB`,
 `512MiB`).
