@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from weft.formats.document import Document, Span, Wanted
-from weft.formats.text import Text, decode
-from weft.model.problem import Place, Problem, Second
+from weft.formats.text import Text, decode, given_twice
+from weft.model.problem import Place, Problem
 
 _NOT_BONES = bytes(set(range(256)) - set(b'{}[]":'))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -127,17 +127,7 @@ def _duplicates(text: Text) -> list[Problem]:
     everything = Wanted()
     everything.all = True
     scanner.scan(everything)
-    return [
-        Problem(
-            code="W119",
-            message=f"the key `{key}` is given twice",
-            place=text.place(*again),
-            label="here again",
-            seconds=(Second(text.place(*first), "first here"),),
-            hint="remove one of them, or give it another name",
-        )
-        for key, first, again in scanner.twice
-    ]
+    return [given_twice(key, text.place(*first), text.place(*again)) for key, first, again in scanner.twice]
 
 
 class _Scanner:

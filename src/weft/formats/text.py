@@ -7,7 +7,7 @@ with its name and a cure, not decoded on a guess.
 import re
 from bisect import bisect_right
 
-from weft.model.problem import Place, Problem
+from weft.model.problem import Place, Problem, Second
 
 TAB = "  "
 """What a leading tab counts for. Two columns, so that `-<space>` and one tab below it line up."""
@@ -79,6 +79,17 @@ def decode(data: bytes, file: str) -> Text | Problem:
         place, cure = Text(file, text).place(bad.start()), "delete it, or write it as an escape in double quotes"
         return _problem("W107", f"the control character {name} stands in the file", place, cure)
     return Text(file, text)
+
+
+def given_twice(key: str, first: Place, again: Place) -> Problem:
+    return Problem(
+        code="W119",
+        message=f"the key `{key}` is given twice",
+        place=again,
+        label="here again",
+        seconds=(Second(first, "first here"),),
+        hint="remove one of them, or give it another name",
+    )
 
 
 def _foreign(data: bytes) -> str:

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 
 from weft.formats.document import Document, Path, Span, Wanted, Where
 from weft.formats.tabs import spaces_for_tabs
-from weft.formats.text import Text, decode
+from weft.formats.text import Text, decode, given_twice
 from weft.formats.yaml_errors import syntax_problem
 from weft.model.errors import MachineError
-from weft.model.problem import Place, Problem, Second
+from weft.model.problem import Place, Problem
 from weft.model.workflow import Value
 
 try:
@@ -253,17 +253,7 @@ def _duplicates(document: Document, twice: list[tuple[Path, str, Place]]) -> lis
     if not twice:
         return []
     firsts = document.places([Where((*path, key), "key") for path, key, _ in twice])
-    return [
-        Problem(
-            code="W119",
-            message=f"the key `{key}` is given twice",
-            place=place,
-            label="here again",
-            seconds=(Second(first, "first here"),),
-            hint="remove one of them, or give it another name",
-        )
-        for (_, key, place), first in zip(twice, firsts, strict=True)
-    ]
+    return [given_twice(key, first, place) for (_, key, place), first in zip(twice, firsts, strict=True)]
 
 
 class _Scanner:
