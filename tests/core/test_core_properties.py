@@ -47,6 +47,26 @@ def test_every_graph_of_three_steps_goes_on_after_every_fact(schedule: Schedule)
                 cut_everywhere(play(flow(*steps, schedule=schedule), {f"s{failing}"}))
 
 
+@pytest.mark.parametrize("what", ["cancel", "kill", "drain", "kill, cancel", "crash", "crash, cancel"])
+@pytest.mark.parametrize("with_an_end", [False, True])
+def test_every_graph_of_three_steps_can_be_ended_at_every_moment(what: str, with_an_end: bool) -> None:
+    for needs in graphs(3):
+        steps = [step(f"s{i}", " ".join(f"s{need}" for need in needs[i]), retry=1, timeout_s=9.0) for i in range(3)]
+        for moment in range(7):
+            story = Story(flow(*steps), Limits(total=2))
+            story.tell("begin")
+            for _ in range(moment):
+                alive = [*story.state.alive, -1][0]
+                first = story.state.attempts[alive] == 1
+                story.tell(f"s{alive} {'fails' if first and alive == 0 else 'ok'}" if alive >= 0 else "+1")
+            over = story.state.ended is not None
+            last = list(story.state.alive)[-1:] if with_an_end else []
+            story.tell(", ".join([*[f"s{i} ok" for i in last], what]))
+            story.finish()
+            assert story.state.ended is not None
+            assert story.state.ended.status == ("cancelled" if "cancel" in what and not over else "succeeded")
+
+
 BEHAVIOUR = ("ok", "fails", "fails softly", "is not wanted")
 
 

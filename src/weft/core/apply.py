@@ -67,7 +67,7 @@ def _release(state: State, i: int, number: int) -> None:
 
 def _run_created(state: State, fact: f.RunCreated) -> None:
     state.created = fact
-    state.load(fact.workflow)
+    state.load(fact.workflow, fact.estimates)
     state.unblocked_seq = [state.seq] * len(state.steps)  # nothing starts for a run that is not on disk
     state.agenda.extend([i for i, needs in enumerate(state.unsettled) if not needs])
     state.outputs_due = not state.open
@@ -176,16 +176,17 @@ def _step_failed(state: State, fact: f.StepFailed) -> None:
     _move(state, i, Event.FAILED)
     state.pending.pop(i, None)
     state.errors[i] = fact.error
-    on_error = state.steps[i].on_error
-    if on_error == "continue":
+    step, layer = state.steps[i], state.graph.layer[i]
+    if step.on_error == "continue":
         state.failed_soft += 1
         return
     state.failed_hard += 1
-    state.halt_due |= on_error != "isolate"
-    if on_error == "stop" and state.stopped_by is None:
+    if step.on_error == "stop" and state.stopped_by is None:
         state.stopped_by = i
-    elif on_error == "stop_layer":
-        state.stopped_layers.setdefault(state.graph.layer[i], i)
+        state.halt_due = True
+    elif step.on_error == "stop_layer" and layer not in state.stopped_layers:
+        state.stopped_layers[layer] = i
+        state.halt_due = True
 
 
 def _step_cancelled(state: State, fact: f.StepCancelled) -> None:

@@ -4,11 +4,12 @@
 the kind of steps that ask for exactly the same, so a turn looks at kinds and not at every ready step.
 """
 
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from weft.core.facts import Limits
 from weft.model.graph import Graph
-from weft.model.workflow import WAITING_ACTIONS, Workflow
+from weft.model.workflow import WAITING_ACTIONS, Step, Workflow
 
 TOTAL: Final = 0
 COMPUTING: Final = 1
@@ -18,11 +19,16 @@ Demand: TypeAlias = tuple[tuple[int, int], ...]
 """(pool number, weight) pairs."""
 
 
+def weight_of(step: Step, estimates: Mapping[str, float]) -> float:
+    """How long a step is taken to last, in seconds: what earlier runs taught, else its `expect`, else 1."""
+    return estimates.get(step.id, 1.0 if step.expect_s is None else step.expect_s)
+
+
 class Demands:
     """`pools[p]` is a pool's name, `kinds[k]` a distinct demand, `kind[i]` that of step i, `rank[i]` its place in the order of
     dispatch, and `by_rank` the reverse. `shares` are those of COMPUTING and WAITING that anybody asks for."""
 
-    def __init__(self, workflow: Workflow, graph: Graph) -> None:
+    def __init__(self, workflow: Workflow, graph: Graph, estimates: Mapping[str, float]) -> None:
         self.pools = ["max_parallel", "max_parallel (computing)", "max_parallel (waiting)", *workflow.resources]
         self._slots = [pool.slots for pool in workflow.resources.values()]
         self._sequential = workflow.schedule == "sequential"
@@ -35,16 +41,16 @@ class Demands:
             self.kind.append(kinds.setdefault(((TOTAL, 1), (share, 1), *named), len(kinds)))
         self.kinds = list(kinds)
         self.shares = {share for _, (share, _), *_ in self.kinds}
-        self.by_rank = self._order(workflow, graph)
+        self.by_rank = self._order(workflow, graph, estimates)
         self.rank = [0] * len(graph)
         for rank, i in enumerate(self.by_rank):
             self.rank[i] = rank
 
-    def _order(self, workflow: Workflow, graph: Graph) -> list[int]:
-        """Higher priority, then the longest remaining path (weighed by `expect`, else 1), then file order."""
+    def _order(self, workflow: Workflow, graph: Graph, estimates: Mapping[str, float]) -> list[int]:
+        """Higher priority, then the longest remaining path, then file order."""
         order = list(range(len(graph)))
         if not self._sequential:
-            remaining = graph.remaining([1.0 if step.expect_s is None else step.expect_s for step in workflow.steps])
+            remaining = graph.remaining([weight_of(step, estimates) for step in workflow.steps])
             order.sort(key=lambda i: (-workflow.steps[i].priority, -remaining[i]))
         return order
 

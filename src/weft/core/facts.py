@@ -54,6 +54,9 @@ class RunCreated(Base, frozen=True, omit_defaults=True, kw_only=True):
     time_scale: float = 1.0
     durability: Durability = "power"
     version: str = ""
+    estimates: dict[str, float] = {}
+    """Seconds that steps are expected to take, learned from earlier runs. They stand here so that every engine of the run
+    serves its steps in the same order."""
 
 
 class EngineAttached(Base, frozen=True, omit_defaults=True, kw_only=True):

@@ -7,6 +7,7 @@
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 from weft.core import facts as f
 from weft.core.demand import TOTAL, Demands
@@ -74,10 +75,10 @@ class State:
         self.timers: list[tuple[float, int, int]] = []
         self.halt_due = False
         self.outputs_due = False
-        self.load(workflow or Workflow(name="", steps=()))
+        self.load(workflow or Workflow(name="", steps=()), {})
 
-    def load(self, workflow: Workflow) -> None:
-        """Lay out the lists for a workflow of which nothing has happened."""
+    def load(self, workflow: Workflow, estimates: Mapping[str, float]) -> None:
+        """Lay out the lists for a workflow of which nothing has happened. `estimates`: see RunCreated."""
         self.workflow = workflow
         self.steps = workflow.steps
         self.graph = Graph(workflow.steps)
@@ -91,7 +92,7 @@ class State:
         self.layers = self.graph.layers()
         self.layer_open = [len(members) for members in self.layers]
         self.front = self.front_seq = 0
-        self.demands = Demands(workflow, self.graph)
+        self.demands = Demands(workflow, self.graph, estimates)
         pools, kinds = len(self.demands.pools), len(self.demands.kinds)
         self.holders: list[dict[int, set[int]]] = [{} for _ in range(pools)]
         self.ready: list[set[int]] = [set() for _ in range(kinds)]
