@@ -6,6 +6,7 @@ heaviest path, weighed by them. speedup = work ÷ makespan. Utilisation of a poo
 """
 
 from collections import Counter, defaultdict
+from math import inf
 
 import msgspec
 
@@ -117,7 +118,7 @@ class Measure:
         self.steps: list[StepNumbers] = []
         self.makespan_s = 0.0
         self.parallel_max = 0
-        self._at: float | None = None
+        self._at = inf
         self._busy_s: list[float] = []
         self._held = Held(self.state)
         self._since: dict[int, float] = {}
@@ -151,7 +152,8 @@ class Measure:
 
     def _pass_time(self, fact: Fact) -> None:
         """Account for the time since the last fact; none passes for the run while no engine lives."""
-        if self._at is not None and fact.at > self._at and not isinstance(fact, f.EngineAttached):
+        stands_still = self.state.ended or self.state.suspended or isinstance(fact, f.EngineAttached)
+        if not stands_still and fact.at > self._at:
             self.makespan_s += fact.at - self._at
             self._held.pass_time(fact.at - self._at)
         self._at = fact.at
