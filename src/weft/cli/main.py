@@ -16,6 +16,7 @@ VERBS: Final = {
     "runs": ("look", "List runs."),
     "show": ("look", "Show a run, or one step of it."),
     "logs": ("logs", "Print what a step wrote."),
+    "watch": ("watch", "Follow a run from another terminal."),
     "why": ("look", "Say why a step waits, ran, failed or was skipped."),
     "resume": ("run", "Go on with a run that was suspended or whose engine died."),
     "cancel": ("run", "End a run for good."),
@@ -82,7 +83,7 @@ def main() -> None:
             weft.invoke(context)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
         error.show()

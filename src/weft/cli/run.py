@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -13,13 +15,14 @@ import msgspec
 
 from weft import app
 from weft.cli.common import find_run, leave, load, log_of, settings_options, state_folder, take_settings, use_color
-from weft.core.facts import Limits
+from weft.core.facts import Fact, Limits
 from weft.core.measure import Measure
 from weft.model.errors import UsageError
 from weft.model.inputs import bind_inputs
 from weft.model.workflow import Workflow
 from weft.ports import Observer
 from weft.settings import Settings
+from weft.views.alarm import Later, on_loop
 
 EXIT_CODES = {"succeeded": 0, "succeeded_with_errors": 0, "failed": 1, "cancelled": 4}
 SUSPENDED = 130
@@ -143,9 +146,20 @@ def cancel(name: str, reason: str, **options: Any) -> None:
 
 
 class View:
-    """What a person, or a program, is shown of a run, and how the command leaves."""
+    """What a person, or a program, is shown of a run, and how the command leaves.
 
-    def __init__(self, settings: Settings, *, verbose: int = 0, quiet: bool = False) -> None:
+    `clock` and `later` are those of an engine's loop, unless facts come from elsewhere.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        verbose: int = 0,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        later: Later = on_loop,
+    ) -> None:
         self._settings = settings
         self._verbose = verbose
         output = "quiet" if quiet else settings["output"]
@@ -153,17 +167,17 @@ class View:
             output = "live" if sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb") else "lines"
         self.output: str = output
         self.color = use_color(settings["color"], sys.stderr)
-        self._observer = self._make_observer(sys.stderr)
+        self._observer = self._make_observer(sys.stderr, clock, later)
 
-    def _make_observer(self, stream: IO[str]) -> Observer | None:
+    def _make_observer(self, stream: IO[str], clock: Callable[[], float], later: Later) -> Observer | None:
         if self.output == "live":
             from weft.views.live import Live
 
-            return Live(stream, color=self.color)
+            return Live(stream, color=self.color, clock=clock, later=later)
         if self.output == "lines":
             from weft.views.lines import Lines
 
-            return Lines(stream, color=self.color, verbose=self._verbose)
+            return Lines(stream, color=self.color, verbose=self._verbose, clock=clock, later=later)
         if self.output == "json":
             from weft.views.jsonl import JsonLines
 
@@ -178,6 +192,16 @@ class View:
             observers=(self._observer,) if self._observer else (),
             say=self._say,
         )
+
+    def see(self, facts: Sequence[Fact]) -> None:
+        """Show facts that no engine hands to the observer."""
+        if self._observer:
+            self._observer.see(facts)
+
+    def close(self) -> None:
+        """The engine does this where there is one."""
+        if self._observer:
+            self._observer.close()
 
     def _say(self, text: str) -> None:
         """Through the view where there is one: a live view must know of every line."""
