@@ -7,7 +7,7 @@ import msgspec
 from weft.core import facts as f
 from weft.core.facts import Limits
 from weft.model.workflow import Retry, Workflow
-from weft.sim.world import World
+from weft.sim.replay import Past, Player, Tried
 
 
 class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,21 +17,27 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     parallel_max: int
 
 
-def foresee(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits) -> Foreseen:
+def perfect(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits) -> Past:
     """A run in which every step succeeds at once and takes its known duration (0 if it has none).
 
     The dispatch order weighs the longest remaining path by these durations, which is the perfect foresight.
     """
-    steps = tuple(
-        msgspec.structs.replace(step, expect_s=durations_s.get(step.id, 0.0), condition="", timeout_s=None, retry=Retry())
-        for step in workflow.steps
+    steps = tuple(msgspec.structs.replace(step, condition="", timeout_s=None, retry=Retry()) for step in workflow.steps)
+    known = {step.id: durations_s.get(step.id, 0.0) for step in steps}
+    created = f.RunCreated(
+        at=0.0, run="", workflow=msgspec.structs.replace(workflow, steps=steps, outputs={}), inputs={}, seed=0, estimates=known
     )
-    world = World(msgspec.structs.replace(workflow, steps=steps, outputs={}), limits=limits, check=False)
-    alive = most = 0
-    for fact in world.play():
-        alive += isinstance(fact, f.AttemptStarted) - isinstance(fact, f.AttemptEnded)
-        most = max(most, alive)
-    return Foreseen(makespan_s=world.now, parallel_max=most)
+    return Past(created=created, limits=limits, tried={step: (Tried(seconds),) for step, seconds in known.items()})
+
+
+def foresee(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits) -> Foreseen:
+    """What comes of the run that `perfect` describes."""
+    player = Player(perfect(workflow, durations_s, limits))
+    most = 0
+    for fact in player.play():
+        if isinstance(fact, f.AttemptStarted):
+            most = max(most, len(player.state.alive))
+    return Foreseen(makespan_s=player.now, parallel_max=most)
 
 
 def foreseen_makespan_s(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits) -> float:

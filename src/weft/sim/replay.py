@@ -1,0 +1,123 @@
+"""Replay: the production core in virtual time over attempts of which it is known how they go.
+
+- The one loop behind foresight, what-if and advice. Nothing is drawn, nothing fails that did not, nothing takes time but the
+  attempts and the waits that the core decides.
+- Attempt n of a step goes like the n-th that is known of it; beyond those like the last. One that is stopped ends at once if it
+  would have succeeded, else when it is known to have ended.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Final, assert_never
+
+import msgspec
+
+from weft.core import facts as f
+from weft.core.commands import Command, EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.decide import receive
+from weft.core.facts import Fact, Limits, Observed
+from weft.core.state import State
+from weft.model.errors import Bug
+from weft.model.output import Output
+
+OK: Final = f.AttemptEnded(at=0.0, step="", attempt=0, outcome="ok", output=Output())
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """How an attempt goes: after so many seconds it ends like this."""
+
+    took_s: float
+    end: f.AttemptEnded = OK
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that can be played again. `created` holds its workflow, its seed and its estimates; a step of which no attempt is
+    known takes no time and succeeds, an `if` of which no verdict is known is true."""
+
+    created: f.RunCreated
+    limits: Limits
+    tried: Mapping[str, Sequence[Tried]]
+    verdicts: Mapping[str, f.ConditionEvaluated] = {}
+
+
+def past_of(facts: Iterable[Fact]) -> Past:
+    """What the facts of a run tell of how it went, with the limits of its last engine. Raises ValueError if they hold no run.
+
+    An attempt that an engine took with it tells nothing: that was no doing of the workflow.
+    """
+    created, limits = None, Limits()
+    started: dict[str, float] = {}
+    tried: dict[str, list[Tried]] = {}
+    verdicts = {}
+    for fact in facts:
+        match fact:
+            case f.AttemptStarted():
+                started[fact.step] = fact.at
+            case f.AttemptEnded():
+                tried.setdefault(fact.step, []).append(Tried(fact.at - started[fact.step], fact))
+            case f.ConditionEvaluated():
+                verdicts[fact.step] = fact
+            case f.EngineAttached():
+                limits = fact.limits
+            case f.RunCreated():
+                created = fact
+    if created is None:
+        raise ValueError("a run begins with its creation")
+    return Past(created=created, limits=limits, tried=tried, verdicts=verdicts)
+
+
+class Player:
+    """Plays a past once. `now` is the time that has passed, `state` the core's."""
+
+    def __init__(self, past: Past) -> None:
+        self.past = past
+        self.state = State()
+        self.now = 0.0
+        self._count = 0
+        self._events: list[tuple[float, int, f.AttemptEnded]] = []
+        self._left = False
+
+    def play(self) -> Iterator[Fact]:
+        """The facts, up to the end of the run. Raises Bug if it does not come to one."""
+        attached = f.EngineAttached(at=0.0, pid=0, host="", limits=self.past.limits)
+        observed: list[Observed] = [self.past.created, attached]
+        while not self._left:
+            turn = receive(self.state, observed, self.now)
+            yield from turn.facts
+            observed = [fact for command in turn.commands if (fact := self._perform(command))]
+            if not observed and not self._left:
+                self._move(turn.wake_at)
+                while self._events and self._events[0][0] <= self.now:
+                    observed.append(heappop(self._events)[2])
+
+    def _move(self, wake_at: float | None) -> None:
+        """To the next instant at which something happens."""
+        times = [self._events[0][0]] if self._events else []
+        times += [] if wake_at is None else [wake_at]
+        if not times:
+            raise Bug("a replay has nothing more to wait for, and its run has not ended")
+        self.now = min(times)
+
+    def _tried(self, step: str, attempt: int) -> Tried:
+        known = self.past.tried.get(step, (Tried(0.0),))
+        return known[min(attempt, len(known)) - 1]
+
+    def _perform(self, command: Command) -> Observed | None:
+        match command:
+            case StartAttempt(step=step, attempt=attempt):
+                self._count += 1
+                tried = self._tried(step, attempt)
+                end = msgspec.structs.replace(tried.end, step=step, attempt=attempt)
+                heappush(self._events, (self.now + tried.took_s, self._count, end))
+            case StopAttempt(step=step, attempt=attempt):
+                if self._tried(step, attempt).end.outcome == "ok":  # that end, when it comes, finds nobody
+                    return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="cancelled")
+            case EvaluateCondition(step=step):
+                return self.past.verdicts.get(step, f.ConditionEvaluated(at=0.0, step=step, verdict=True))
+            case EvaluateOutputs():
+                return f.OutputsEvaluated(at=0.0, outputs={})
+            case Leave():
+                self._left = True
+            case _:
+                assert_never(command)
+        return None
