@@ -11,7 +11,8 @@ HEAD = """\
 
 Drawn from the table in `core/status.py`; `tests/core/status_page.py` writes this page. A ready step that a whole turn has not
 started is shown as `held`. After an attempt a step is waiting only until the verdict of the same turn, or, if the run is being
-suspended, until it is resumed. What is settled (an arrow to the end) does not change any more.
+suspended, until it is resumed. What is settled (an arrow to the end) does not change any more, unless the run has ended and
+somebody asks for a retry; what succeeded never does.
 
 """
 
@@ -26,6 +27,7 @@ CAUSES = {
     Event.FAILED: "no attempt is left, or its `if` cannot be evaluated (`step_failed`)",
     Event.CANCELLED: "it is not wanted any more, after at least one attempt (`step_cancelled`)",
     Event.SKIPPED: "it will not run (`steps_skipped`)",
+    Event.RETRY: "somebody asked the ended run to go on (`retry_requested`)",
 }
 
 

@@ -21,6 +21,7 @@ what happened is only noted, `dropped` if not even that. A line without an arrow
     a true, a false, a broken              the verdict of its `if`
     outputs, outputs broken                those of the run were evaluated
     cancel, drain, kill                    what a person asks for
+    retry                                  what a person asks of a run that has ended, of an engine of its own
 
 Whatever is told, after each turn the audit and the reasons must be clean, the state must be what its facts make of it, and
 commands must match facts. At the end, the story is cut after every single fact and must go on from there to an end.
@@ -102,6 +103,10 @@ class Story:
             case ["crash"]:
                 self.state = replay(self.facts)
                 yield f.EngineAttached(at=0.0, pid=2, host="h", limits=self.limits)
+            case ["retry"]:
+                self.state = replay(self.facts)
+                yield f.RetryRequested(at=0.0, by="somebody")
+                yield f.EngineAttached(at=0.0, pid=3, host="h", limits=self.limits)
             case ["cancel"]:
                 yield f.CancelRequested(at=0.0, by="somebody")
             case ["drain" | "kill" as how]:
@@ -239,8 +244,8 @@ def cut_everywhere(told: Story) -> None:
     for length in range(1, len(told.facts) + 1):
         story = Story(told.workflow, told.limits, told.seed)
         story.facts, story.now = told.facts[:length], told.now
-        if any(isinstance(fact, f.RunEnded) for fact in story.facts):
-            return
+        if isinstance(story.facts[-1], f.RunEnded):
+            continue
         done = {fact.step for fact in story.facts if isinstance(fact, f.AttemptEnded) and fact.outcome == "ok"}
         story.tell("crash")
         story.finish()

@@ -60,7 +60,6 @@ def start(i: int, number: int = 1) -> Callable[[State], None]:
     [
         (put("unsettled", 0, 1), "step `b` (waiting) counts 0 unsettled needs, there are 1"),
         (put("status", Status.READY, 1), "step `b` (ready) has 1 needs that have not settled"),
-        (put("status", Status.SUCCEEDED, 1), "step `b` (succeeded) has 1 needs that have not settled"),
         (put("status", Status.RUNNING, 3), "step `d` (running) is not among the living"),
         (start(3), "step `d` (ready) is among the living"),
         (start(0, 2), "step `a` (running) runs attempt 2 of 1"),

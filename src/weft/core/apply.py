@@ -52,7 +52,8 @@ def _settle(state: State, i: int) -> None:
         state.agenda.extend(state.parked.pop(state.front, ()))
 
 
-def _release(state: State, i: int, number: int) -> None:
+def _release(state: State, i: int, number: int) -> float:
+    """The attempt holds nothing any more. Returns when it started."""
     attempt = state.alive.pop(i, None)
     if attempt is None or attempt.number != number:
         raise Bug(f"attempt {number} of step `{state.graph.ids[i]}` is not alive (fact {state.seq})")
@@ -63,6 +64,7 @@ def _release(state: State, i: int, number: int) -> None:
             del holders[weight]
         state.stirred.add(pool)
     state.ended_seq[i] = state.seq
+    return attempt.started
 
 
 def _run_created(state: State, fact: f.RunCreated) -> None:
@@ -86,8 +88,9 @@ def _attempt_spawned(state: State, fact: f.AttemptSpawned) -> None:
 
 def _attempt_ended(state: State, fact: f.AttemptEnded) -> None:
     i = state.graph.index[fact.step]
-    _release(state, i, fact.attempt)
+    started = _release(state, i, fact.attempt)
     if fact.outcome == "ok":
+        state.took_s[i] = fact.at - started
         _move(state, i, Event.ENDED_OK)
         return
     _move(state, i, Event.ENDED_BADLY)
@@ -124,6 +127,20 @@ def _cancel_requested(state: State, fact: f.CancelRequested) -> None:
 def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
     state.suspending = fact
     state.halt_due = True
+
+
+def _retry_requested(state: State, fact: f.RetryRequested) -> None:
+    """What did not succeed is as if it had never been tried, but for the numbers of its attempts."""
+    again = [i for i, status in enumerate(state.status) if status.settled and status is not Status.SUCCEEDED]
+    for i in again:
+        _move(state, i, Event.RETRY)
+        state.failures[i] = 0
+        state.unblocked_seq[i] = state.seq
+    for about in (state.errors, state.skips, state.verdicts, state.stop_causes, state.first_started):
+        for i in again:
+            about.pop(i, None)
+    state.reopen()
+    state.agenda.extend([i for i in again if not state.unsettled[i]])
 
 
 def _steps_ready(state: State, fact: f.StepsReady) -> None:
@@ -222,6 +239,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.OutputsEvaluated: _outputs_evaluated,
     f.CancelRequested: _cancel_requested,
     f.SuspendRequested: _suspend_requested,
+    f.RetryRequested: _retry_requested,
     f.StepsReady: _steps_ready,
     f.AttemptStarted: _attempt_started,
     f.AttemptStopping: _attempt_stopping,

@@ -24,7 +24,7 @@ def _audit_steps(state: State) -> Iterator[str]:
         unsettled = sum(not state.status[need].settled for need in state.graph.needs[i])
         if unsettled != state.unsettled[i]:
             yield f"{name} counts {state.unsettled[i]} unsettled needs, there are {unsettled}"
-        if unsettled and (status in _ALIVE or status in (Status.READY, Status.BACKING_OFF, Status.SUCCEEDED)):
+        if unsettled and (status in _ALIVE or status in (Status.READY, Status.BACKING_OFF)):
             yield f"{name} has {unsettled} needs that have not settled"
         if (status in _ALIVE) != (i in state.alive):
             yield f"{name} is{'' if i in state.alive else ' not'} among the living"

@@ -117,6 +117,8 @@ def _admit(turn: Turn, fact: Observed) -> None:
     match fact:
         case f.RunCreated() if state.created is None:
             turn.emit(fact)
+        case f.RetryRequested() if state.ended and state.ended.status != "succeeded":
+            turn.emit(fact)
         case _ if state.created is None or state.ended:
             return
         case f.EngineAttached():

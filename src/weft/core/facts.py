@@ -124,6 +124,12 @@ class SuspendRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
     by: str = ""
 
 
+class RetryRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """Somebody asked a run that has ended to go on: its failed, cancelled and skipped steps wait again."""
+
+    by: str
+
+
 # ---- decided ----
 
 
@@ -192,6 +198,7 @@ Observed: TypeAlias = (
     | OutputsEvaluated
     | CancelRequested
     | SuspendRequested
+    | RetryRequested
 )
 Decided: TypeAlias = (
     StepsReady

@@ -41,7 +41,7 @@ def _give_up(turn: Turn, steps: Iterable[int], cause: f.GiveUpCause, because: st
             stop(turn, i, cause)
         elif state.status[i].settled or i in state.pending:
             continue  # over, or about to be judged
-        elif state.attempts[i]:
+        elif state.ended_seq.get(i, 0) > state.unblocked_seq[i]:  # it was tried, since the run was last begun
             turn.emit(f.StepCancelled(at=turn.now, step=state.graph.ids[i], cause=cause))
         else:
             skipped.append(state.graph.ids[i])

@@ -37,10 +37,10 @@ class State:
 
     `seq`, `now`: number and time of the last fact. `unsettled`: needs that have not settled. `attempts`: number of the last
     attempt. `failures`: attempts that count against `retry`. `unblocked_seq`, `ended_seq`: number of the fact that let the step
-    start, that ended its last attempt. `pending`: the end of an attempt that awaits its verdict. `open`: steps that have not
-    settled, `layer_open` the same by layer, `front` the first layer that has any, since fact `front_seq`. `stop_causes`: why an
-    attempt of the step was stopped. `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight
-    → the steps that hold so much of it.
+    start, that ended its last attempt. `took_s`: how long the attempt took that succeeded. `pending`: the end of an attempt that
+    awaits its verdict. `open`: steps that have not settled, `layer_open` the same by layer, `front` the first layer that has
+    any, since fact `front_seq`. `stop_causes`: why an attempt of the step was stopped. `stopped_layers`: layer → the step whose
+    failure stopped it. `holders`: for each pool, weight → the steps that hold so much of it.
 
     For the dispatcher: `queues` holds the ranks of ready steps by kind; `posted` the rank of the one that stands for its kind
     among the `heads`, which are sorted by what was `lacking`: a pool, and so much of it. The heads of `stirred` pools are to be
@@ -70,6 +70,7 @@ class State:
         self.backoff_until: dict[int, float] = {}
         self.first_started: dict[int, float] = {}
         self.ended_seq: dict[int, int] = {}
+        self.took_s: dict[int, float] = {}
         self.agenda: deque[int] = deque()
         self.parked: dict[int, list[int]] = {}
         self.timers: list[tuple[float, int, int]] = []
@@ -101,6 +102,20 @@ class State:
         self.lacking = [(TOTAL, 1)] * kinds
         self.heads: list[dict[int, list[tuple[int, int]]]] = [{} for _ in range(pools)]
         self.stirred: set[int] = set()
+
+    def reopen(self) -> None:
+        """Forget how the run ended, and count again what is open: settled steps have been made to wait."""
+        self.ended = self.cancelled = self.stopped_by = self.outputs = None
+        self.stopped_layers.clear()
+        self.failed_hard = self.failed_soft = 0
+        settled = [status.settled for status in self.status]
+        self.unsettled = [sum([not settled[need] for need in needs]) for needs in self.graph.needs]
+        self.open = settled.count(False)
+        self.layer_open = [sum([not settled[i] for i in members]) for members in self.layers]
+        self.front = next((layer for layer, count in enumerate(self.layer_open) if count), len(self.layer_open))
+        self.front_seq = self.seq
+        self.parked.clear()
+        self.outputs_due = not self.open
 
     @property
     def halted(self) -> f.StopCause | None:

@@ -36,6 +36,7 @@ class Event(IntEnum):
     FAILED = 7
     CANCELLED = 8
     SKIPPED = 9
+    RETRY = 10
 
 
 TABLE: Final[dict[tuple[Status, Event], Status]] = {
@@ -56,4 +57,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.BACKING_OFF, Event.CANCELLED): Status.CANCELLED,
     (Status.WAITING, Event.SKIPPED): Status.SKIPPED,
     (Status.READY, Event.SKIPPED): Status.SKIPPED,
+    (Status.FAILED, Event.RETRY): Status.WAITING,
+    (Status.CANCELLED, Event.RETRY): Status.WAITING,
+    (Status.SKIPPED, Event.RETRY): Status.WAITING,
 }

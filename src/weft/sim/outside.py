@@ -40,6 +40,8 @@ class Outside:
         self.completed: set[str] = set()
         self.failures: Counter[str] = Counter()
         self.cancelled = False
+        self.kept: set[str] = set()
+        """Complete before a retry: their needs may have come to another end since."""
 
     def saved(self, fact: Fact) -> None:
         """Note what is on disk now, and may be believed."""
@@ -50,13 +52,16 @@ class Outside:
                 self.failures[fact.step] += 1
             case f.CancelRequested():
                 self.cancelled = True
+            case f.RetryRequested():
+                self.cancelled = False
+                self.failures.clear()
+                self.kept |= self.completed
 
     def start(self, step: str, attempt: int, limits: Limits, saved: State) -> Iterator[str]:
         """Note a start; `saved` is what the facts on disk say."""
+        i = saved.graph.index.get(step, -1)
         if saved.created is None:
             yield f"step `{step}` starts before the run is on disk"
-            return
-        i = saved.graph.index[step]
         if step in self.running:
             yield f"step `{step}` starts attempt {attempt} while attempt {self.running[step]} lives"
         if step in self.completed:
@@ -97,13 +102,13 @@ class Outside:
                 yield f"{named}, {'' if step.id in self.completed else 'not '}reported complete"
             fails = not bad.isdisjoint(step.needs)
             none = bool(step.needs) and unwanted.issuperset(step.needs)
-            if (fails or none) and status is not Status.SKIPPED and not (step.condition and parse(step.condition).uses_status):
+            own = step.id in self.kept or (step.condition and parse(step.condition).uses_status)
+            if (fails or none) and status is not Status.SKIPPED and not own:
                 yield f"{named}, but of its needs {'one failed' if fails else 'all were skipped'}"
             if status is Status.SKIPPED:
                 reason = state.skips[i].reason
-                if not {"condition": bool(step.condition), "needs_skipped": none, "need_failed": fails}.get(
-                    reason, self._given_up(state, i, reason)
-                ):
+                true = {"condition": bool(step.condition), "needs_skipped": none, "need_failed": fails}
+                if not true.get(reason, self._given_up(state, i, reason)):
                     yield f"{named} ({reason}) for no reason"
             if status is Status.CANCELLED and not self._given_up(state, i, state.stop_causes[i]):
                 yield f"{named} ({state.stop_causes[i]}) for no reason"
@@ -184,6 +189,8 @@ def _holds(state: State, i: int, said: Why) -> bool:
             return said.until is not None
         case Status.RUNNING:
             return (said.until is None) == (state.steps[i].timeout_s is None)
+        case Status.SUCCEEDED:
+            return state.attempts[i] > 0  # its needs may wait again, if the run was asked to retry
         case Status.SKIPPED if state.skips[i].reason == "need_failed":
             return len(steps) == 1 and state.counts_as_failed(steps[0]) and _below(state, steps[0], i)
     return all(state.status[j].settled for j in steps)

@@ -72,6 +72,7 @@ def random_faults(random: Random) -> Faults:
         crash=random.choice((0.0, 0.02, 0.1)),
         cancel=random.choice((0.0, 0.0, 0.02)),
         suspend=random.choice((0.0, 0.0, 0.03)),
+        retry=random.choice((0.0, 0.0, 0.5)),
         durable_lag_s=random.choice((0.0, 0.5, 5.0)),
         slow_s=random.choice((0.0, 0.0, 3.0)),
         whole_seconds=random.random() < 0.5,

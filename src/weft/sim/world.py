@@ -4,7 +4,7 @@ crashes at any fact.
 The core is judged by `core.audit` and by what is seen from outside, never by its own word. The same seed gives the same facts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from random import Random
 from typing import Final, Literal, NoReturn
@@ -44,6 +44,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     crash: float = 0.0
     cancel: float = 0.0
     suspend: float = 0.0
+    retry: float = 0.0
+    """Per end of the run that is no success."""
     durable_lag_s: float = 0.0
     slow_s: float = 0.0
     """The engine is late by up to so many seconds, and is then told all that has happened at once."""
@@ -80,7 +82,7 @@ class World:
         """Run to the end. Raises Violation if the core breaks a rule."""
         created = f.RunCreated(at=0.0, run="sim", workflow=self.workflow, inputs={}, seed=self.seed)
         self._turn([created, self._attached()])
-        while not self.saved.ended:
+        while not (self.saved.ended and self.saved.seq == self.state.seq) or self._tries_again():
             self.turns += 1
             if self.turns > TURNS_MAX + 100 * len(self.workflow.steps):
                 self._fail("the run does not come to an end")
@@ -195,7 +197,14 @@ class World:
     def _attached(self) -> f.EngineAttached:
         return f.EngineAttached(at=self.now, pid=1, host="sim", limits=self.limits)
 
-    def _restart(self) -> None:
+    def _tries_again(self) -> bool:
+        """Whether somebody asks the ended run to go on; the end was saved, so it is an engine of its own that does."""
+        if self.saved.ended is None or self.saved.ended.status == "succeeded" or self.random.random() >= self.faults.retry:
+            return False
+        self._restart([f.RetryRequested(at=self.now, by="sim")])
+        return True
+
+    def _restart(self, asked: Sequence[Observed] = ()) -> None:
         """Lose what was not saved, any fact of it, kill all that runs, and resume from what is left."""
         self.crashes += not self.left
         del self.facts[max(1, self.random.randint(self.saved.seq, len(self.facts))) :]
@@ -208,7 +217,7 @@ class World:
         for fact in self.facts:
             apply(self.state, fact)
         self.now += 1.0
-        self._turn([self._attached()])
+        self._turn([*asked, self._attached()])
 
     def _insist(self, broken: Iterable[str]) -> None:
         """Nothing may be wrong, if anybody looks."""
