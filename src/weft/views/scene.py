@@ -122,6 +122,8 @@ class Scene:
                 self._skipped += len(fact.steps)
             case f.StepCancelled():
                 self._cancelled += 1
+            case f.RetryRequested():
+                self._failed, self._skipped, self._cancelled = [], 0, 0
 
     @property
     def ticks(self) -> bool:

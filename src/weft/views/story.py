@@ -318,6 +318,12 @@ def _suspend_requested(story: Story, fact: f.SuspendRequested) -> None:
     story.say("suspend", f"{by}nothing new starts, {running} may end" if fact.how == "drain" else f"{by}ending {running}")
 
 
+def _retry_requested(story: Story, fact: f.RetryRequested) -> None:
+    for word in ("failed", "cancelled", "skipped"):
+        del story.counts[word]
+    story.say("retry", f"asked for by {visible(fact.by)}; what did not succeed waits again")
+
+
 def _outputs(story: Story, fact: f.OutputsEvaluated) -> None:
     if fact.error:
         story.say("failed", f"the outputs of the run: {message(fact.error)}")
@@ -347,6 +353,7 @@ _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.StepsSkipped: _skipped,
     f.CancelRequested: _cancel_requested,
     f.SuspendRequested: _suspend_requested,
+    f.RetryRequested: _retry_requested,
     f.OutputsEvaluated: _outputs,
     f.RunSuspended: _suspended,
     f.RunEnded: _run_ended,

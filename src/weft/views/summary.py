@@ -168,4 +168,5 @@ def _advice(state: State, run: str, failed: Sequence[int]) -> list[str]:
     if not failed:
         return []
     step = visible(state.graph.ids[failed[0]])
-    return ["", f"weft why {visible(run)} {step} · weft logs {visible(run)} {step} · weft show {visible(run)}"]
+    run = visible(run)
+    return ["", f"weft why {run} {step} · weft logs {run} {step} · weft show {run} · weft retry {run}"]
