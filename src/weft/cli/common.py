@@ -11,7 +11,7 @@ import click
 from weft.engine.folder import RunFolder
 from weft.formats import Loaded
 from weft.model import shape, spec
-from weft.model.errors import Bug, WeftError
+from weft.model.errors import Bug, UsageError, WeftError
 from weft.model.problem import Place
 from weft.settings import Settings
 
@@ -123,6 +123,21 @@ def find_run(name: str, settings: Settings) -> Path:
     from weft.journal.index import find_run as find
 
     return find(state_folder(settings), name)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; one that is there keeps its mode. Raises OSError, or UsageError for a folder."""
+    path = path.resolve()  # a link goes on pointing to what it pointed to
+    if path.is_dir():
+        raise UsageError(f"`{path}` is a folder; name a file in it")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        if path.exists():
+            part.chmod(path.stat().st_mode & 0o7777)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def leave(code: int) -> NoReturn:

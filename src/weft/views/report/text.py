@@ -1,0 +1,58 @@
+"""Text for a page: everything that comes from outside is masked, made visible and escaped, in that order, by one function."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Final, TypeAlias
+
+from weft.core.state import State
+from weft.core.status import Status
+from weft.core.why import why
+from weft.model.masking import MASK, spellings
+from weft.views.story import STOPPED, message, skip_reason
+from weft.views.text import visible
+
+Write: TypeAlias = Callable[[str], str]
+"""Text from outside to HTML that shows it, and nothing else."""
+
+GLYPHS: Final = {
+    "succeeded": "✓",
+    "failed": "✗",
+    "cancelled": "⊘",
+    "skipped": "↷",
+    "running": "▶",
+    "stopping": "■",
+    "held": "‖",
+    "backing_off": "↻",
+    "waiting": "·",
+}
+"""Colour never carries meaning alone."""
+
+
+def masker(secrets: Sequence[str]) -> Callable[[str], str]:
+    """Replaces every spelling of the secrets; made once, because a report masks tens of thousands of texts."""
+    forms = sorted({form for value in secrets for form in spellings(value)}, key=len, reverse=True)
+
+    def masked(text: str) -> str:
+        for form in forms:
+            text = text.replace(form, MASK)
+        return text
+
+    return masked
+
+
+def writer(masked: Callable[[str], str]) -> Write:
+    return lambda text: escape(visible(masked(text)))
+
+
+def note(state: State, i: int) -> str:
+    """Why a step is as it is, in a few words; empty where its status says it all."""
+    match state.status[i]:
+        case Status.FAILED:
+            return message(state.errors[i])
+        case Status.CANCELLED:
+            return STOPPED[state.stop_causes[i]]
+        case Status.SKIPPED:
+            return skip_reason(state.skips[i])
+        case Status.READY | Status.STOPPING | Status.BACKING_OFF:
+            return visible(why(state, i).reason)
+    return ""
