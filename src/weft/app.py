@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ from weft.model.errors import UsageError
 from weft.model.output import Output
 from weft.model.workflow import Argv, Python, Shell, Sleep, Step, Value, Workflow
 from weft.ports import Journal, Observer, OutputStore, Runner
+
+if TYPE_CHECKING:
+    from weft.core.estimates import Sample
 
 WAITING_MAX: Final = 256
 """How many attempts that only wait run at once under `max_parallel: auto`: each costs memory and a socket, not a processor."""
@@ -88,6 +91,7 @@ def start(
     source: str = "",
     digest: str = "",
     project: Path,
+    time_scale: float = 1.0,
 ) -> Result:
     """Create a run and drive it to its end or suspension. Raises UsageError before anything starts, MachineError at any time."""
     from weft import __version__
@@ -104,7 +108,9 @@ def start(
         digest=digest,
         project=str(project),
         durability=workflow.durability,
+        time_scale=time_scale,
         version=__version__,
+        estimates=_estimates(workflow, state_folder, time_scale, options.limits),
     )
     result = _drive(State(), folder, journal, store, options, secrets, [created])
     if workflow.durability == "none":
@@ -139,6 +145,21 @@ def secret_values(names: Sequence[str]) -> dict[str, str]:
     if missing:
         raise UsageError(f"the secrets {', '.join(missing)} are not in the environment: set them and try again")
     return {name: os.environ[name] for name in names}
+
+
+def samples(workflow: Workflow, state_folder: Path, time_scale: float) -> "list[Sample]":
+    """What the last runs of a workflow teach about how long its steps take."""
+    from weft.journal.index import Index, learned_under
+
+    return Index(state_folder).samples(learned_under(workflow.name, time_scale))
+
+
+def _estimates(workflow: Workflow, state_folder: Path, time_scale: float, limits: Limits) -> dict[str, float]:
+    """What was learned, for the first fact. One at a time takes as long in any order; then it stays that of the first run."""
+    from weft.core.estimates import learned
+
+    one = limits.total == 1 or workflow.schedule == "sequential"
+    return {} if one else learned(workflow, samples(workflow, state_folder, time_scale))
 
 
 # ---- composition ----
@@ -242,6 +263,10 @@ def _drive(
         )
     finally:
         journal.close()
+    if state.created and state.created.durability != "none":
+        from weft.journal.index import Index
+
+        Index(folder.parents[1]).note(state.created, {state.graph.ids[i]: seconds for i, seconds in state.took_s.items()})
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
 
 

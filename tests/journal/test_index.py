@@ -9,10 +9,23 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from journal_facts import created, ended, started
 
-from weft.core.facts import EngineAttached, Fact, Limits, RunEnded, RunSuspended, StepCancelled, StepFailed, StepsSkipped
+from weft.core.facts import (
+    AttemptEnded,
+    AttemptStarted,
+    EngineAttached,
+    Fact,
+    Limits,
+    RunCreated,
+    RunEnded,
+    RunSuspended,
+    StepCancelled,
+    StepFailed,
+    StepsSkipped,
+)
 from weft.journal import index
 from weft.journal.index import Index, RunRow, find_run
 from weft.journal.sqlite import SqliteJournal
@@ -87,7 +100,7 @@ def test_only_changed_runs_are_read_again(state: Path, monkeypatch: pytest.Monke
     read: list[str] = []
     fold = index._fold
 
-    def noted(folder: Path) -> RunRow:
+    def noted(folder: Path) -> tuple[RunRow, index.Note | None]:
         read.append(folder.name)
         return fold(folder)
 
@@ -195,3 +208,61 @@ def test_a_run_that_is_being_written(tmp_path: Path) -> None:
         process.stdout.read()
     assert row.run == "bold-otter"
     assert "Traceback" not in row.damage
+
+
+# ---- what runs teach ----
+
+
+def test_a_run_that_ends_and_a_journal_that_is_read_teach_the_same(tmp_path: Path) -> None:
+    start, end = AttemptStarted(at=2.0, step="step0", attempt=1), AttemptEnded(at=3.5, step="step0", attempt=1, outcome="ok")
+    failed = AttemptEnded(at=9.0, step="step1", attempt=1, outcome="failed")
+    other = AttemptStarted(at=2.0, step="step1", attempt=1)
+    run(tmp_path, "bold-otter", [created(3), attached(1.0), start, other, end, failed]).close()
+    listed(tmp_path)
+    (read,) = Index(tmp_path).samples("sample")
+    assert read.steps == {"step0": 1.5}
+    (tmp_path / index.NAME).unlink()
+    Index(tmp_path).note(created(3), {"step0": 1.5})
+    assert Index(tmp_path).samples("sample") == [read]
+
+
+def test_the_last_runs_teach(state: Path) -> None:
+    """The newest first, no more than a few, and of other workflows nothing."""
+    for n in range(index.SAMPLES_MAX + 3):
+        Index(state).note(noted(n), {"step0": float(n)})
+    Index(state).note(msgspec.structs.replace(noted(99), time_scale=0.5), {"step0": 99.0})
+    Index(state).note(noted(100), {})
+    found = [sample.steps["step0"] for sample in Index(state).samples("sample")]
+    assert found == [float(n) for n in range(index.SAMPLES_MAX + 3)][: -index.SAMPLES_MAX - 1 : -1]
+    assert [sample.steps for sample in Index(state).samples(index.learned_under("sample", 0.5))] == [{"step0": 99.0}]
+    assert Index(state).samples("another") == []
+
+
+def noted(n: int) -> RunCreated:
+    return msgspec.structs.replace(created(3, at=100.0 + n), run=f"run-{n}")
+
+
+def test_large_samples_are_read_up_to_a_bound(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        Index(state).note(noted(n), {"step0": 1.0})
+    monkeypatch.setattr(index, "SAMPLES_BYTES_MAX", 1)
+    assert len(Index(state).samples("sample")) == 1
+
+
+def test_what_a_removed_run_taught_is_forgotten(state: Path) -> None:
+    Index(state).note(msgspec.structs.replace(created(3), run="bold-otter"), {"step0": 1.5})
+    listed(state)
+    shutil.rmtree(state / "runs" / "bold-otter")
+    assert len(Index(state).samples("sample")) == 1
+    listed(state)
+    assert Index(state).samples("sample") == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"rubbish" * 1000])
+def test_nothing_is_learned_from_a_broken_index(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / index.NAME).write_bytes(content)
+    assert Index(tmp_path).samples("sample") == []
+    assert content is not None or not (tmp_path / index.NAME).exists()
+    Index(tmp_path).note(noted(1), {"step0": 1.0})
+    assert len(Index(tmp_path).samples("sample")) == 1

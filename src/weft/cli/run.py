@@ -73,6 +73,7 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
         source=str(Path(file).absolute()),
         digest=sha256(data).hexdigest(),
         project=Path.cwd(),
+        time_scale=settings["time_scale"],
     )
     leave(view.finish(result))
 
