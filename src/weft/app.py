@@ -139,6 +139,11 @@ def cancel(folder: Path, options: Options, *, by: str, reason: str = "") -> Resu
     return _reopen(folder, options, None, [f.CancelRequested(at=0.0, by=by, reason=reason)])
 
 
+def retry(folder: Path, options: Options, *, by: str, limits: Limits | None = None) -> Result:
+    """Go on with a run that has ended: what failed, was cancelled or skipped waits again. Raises UsageError if nothing did."""
+    return _reopen(folder, options, limits, [f.RetryRequested(at=0.0, by=by)])
+
+
 def secret_values(names: Sequence[str]) -> dict[str, str]:
     """The values of secrets, from the environment. Raises UsageError naming all that are missing."""
     missing = [name for name in names if name not in os.environ]
@@ -197,10 +202,10 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
             apply(state, fact)
             if isinstance(fact, f.AttemptEnded) and fact.output is not None:
                 outputs[fact.step] = fact.output
-        if state.ended:
-            raise UsageError(f"run `{folder.name}` has ended ({state.ended.status}); `weft show {folder.name}` tells more")
+        _refuse_unfit(state, folder.name, then)
         _say_if_changed(first, options.say)
-        secrets = {} if then else secret_values(state.workflow.secrets)
+        ends = any(isinstance(fact, f.CancelRequested) for fact in then)
+        secrets = {} if ends else secret_values(state.workflow.secrets)
         for observer in options.observers:
             observer.recall(journal.read())
         sweep(first.run, [(attempt.pid, attempt.pid_started) for attempt in state.alive.values()])
@@ -211,6 +216,18 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
         options = msgspec.structs.replace(options, limits=state.limits)
     store = Store(folder, first.durability)
     return _drive(state, folder, journal, store, options, secrets, then, outputs)
+
+
+def _refuse_unfit(state: State, run: str, then: list[f.Observed]) -> None:
+    """Only a run that has not ended can go on or be cancelled, only one that ended badly can be retried."""
+    again = any(isinstance(fact, f.RetryRequested) for fact in then)
+    if again and not state.ended:
+        raise UsageError(f"run `{run}` has not ended; `weft resume {run}` goes on with it")
+    if again and state.ended and state.ended.status == "succeeded":
+        raise UsageError(f"run `{run}` has succeeded; there is nothing to retry")
+    if state.ended and not again:
+        hint = "" if state.ended.status == "succeeded" else f"; `weft retry {run}` tries again what did not succeed"
+        raise UsageError(f"run `{run}` has ended ({state.ended.status}){hint}")
 
 
 def _say_if_changed(created: f.RunCreated, say: Callable[[str], None]) -> None:
@@ -240,9 +257,9 @@ def _drive(
     from weft.engine.drive import drive
 
     attached = f.EngineAttached(at=0.0, pid=os.getpid(), host=socket.gethostname(), limits=options.limits, version=__version__)
-    created = [fact for fact in facts if isinstance(fact, f.RunCreated)]
-    rest = [fact for fact in facts if not isinstance(fact, f.RunCreated)]
-    workflow = created[0].workflow if created else state.workflow
+    opening = [fact for fact in facts if isinstance(fact, f.RunCreated | f.RetryRequested)]
+    rest = [fact for fact in facts if fact not in opening]
+    workflow = next((fact.workflow for fact in facts if isinstance(fact, f.RunCreated)), state.workflow)
     workers = min(cpu_count(), options.limits.total or cpu_count())
     try:
         signal = asyncio.run(
@@ -252,7 +269,7 @@ def _drive(
                 journal=journal,
                 store=store,
                 runners=lambda: _runners(workflow, folder, workers, options.say),
-                first=[*created, attached, *rest],
+                first=[*opening, attached, *rest],
                 outputs=outputs or {},
                 secrets=secrets,
                 observers=options.observers,

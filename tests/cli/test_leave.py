@@ -118,3 +118,27 @@ def test_resume_says_when_the_file_has_changed(weft: Weft) -> None:
     done = weft("resume")
     assert done.outputs == {"a": "as it was"}
     assert "hold.yaml has changed" in done.err
+
+
+def test_retry_tries_again_what_did_not_succeed(weft: Weft) -> None:
+    steps = "a: {run: echo a >> ran}, b: {run: echo b >> ran; test -e mended, needs: a}, c: {run: ':', needs: b}"
+    weft.write("w.yaml", "steps: {" + steps + "}")
+    weft("run", "w.yaml", code=1)
+    assert "has ended (failed); `weft retry" in weft("resume", code=2).err
+    (weft.folder / "mended").touch()
+    done = weft("retry")
+    assert (weft.folder / "ran").read_text() == "a\nb\nb\n"
+    assert "tries again" not in done.err
+    assert "3/3" in weft("runs").out
+    assert "there is nothing to retry" in weft("retry", code=2).err
+
+
+def test_retry_of_a_run_that_has_not_ended_is_a_resume(weft: Weft) -> None:
+    weft.write("w.yaml", ENDLESS)
+    engine = weft.start("run", "w.yaml", "--output", "json")
+    read_until(engine, is_fact("attempt_spawned", step="a"))
+    engine.kill()
+    engine.communicate()
+    assert "`weft resume" in weft("retry", code=2).err
+    weft("cancel")
+    assert not alive(weft)

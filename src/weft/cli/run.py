@@ -1,5 +1,6 @@
 """`weft run`, `weft resume`, `weft cancel`: the verbs that let an engine work."""
 
+import getpass
 import os
 import sys
 import time
@@ -130,14 +131,30 @@ def resume(name: str, verbose: int, quiet: bool, **options: Any) -> None:
     leave(view.finish(result))
 
 
+@click.command("retry")
+@click.argument("name", metavar="RUN", default="@")
+@settings_options(*VIEW)
+@click.option("--verbose", "-v", count=True, help="Show more.")
+@click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
+def retry(name: str, verbose: int, quiet: bool, **options: Any) -> None:
+    """Go on with a RUN that has failed or was cancelled: what did not succeed is tried again. `@` is the last run.
+
+    Steps that succeeded do not run again; each of the others has all its attempts once more.
+    """
+    settings = take_settings(options)
+    folder = find_run(name, settings)
+    view = View(settings, verbose=verbose, quiet=quiet)
+    given = settings.origins["max_parallel"].origin != "default"
+    limits = _limits(settings) if given else None
+    leave(view.finish(app.retry(folder, view.options(_limits(settings)), by=getpass.getuser(), limits=limits)))
+
+
 @click.command("cancel")
 @click.argument("name", metavar="RUN", default="@")
 @click.option("--reason", default="", help="Why; it is kept with the run.")
 @settings_options(*VIEW)
 def cancel(name: str, reason: str, **options: Any) -> None:
     """End a RUN for good. A living engine is told; without one, the run is closed here."""
-    import getpass
-
     settings = take_settings(options)
     folder = find_run(name, settings)
     view = View(settings, quiet=True)
