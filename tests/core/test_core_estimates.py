@@ -6,7 +6,7 @@ from story import flow, step
 from weft.core.demand import Demands
 from weft.core.estimates import STEPS_MAX, Estimate, Sample, estimates, learned, median, sample_of
 from weft.model.graph import Graph
-from weft.model.workflow import Shell, Step, Workflow
+from weft.model.workflow import Argv, Shell, Step, Workflow
 
 
 @pytest.mark.parametrize(("numbers", "middle"), [([3.0], 3.0), ([9.0, 1.0, 2.0], 2.0), ([4.0, 1.0, 2.0, 9.0], 3.0)])
@@ -41,17 +41,19 @@ def test_where_an_estimate_comes_from() -> None:
         shell("told", "three", expect_s=50.0),
         shell("new", "three"),
         step("nap", sleep=True),
+        Step(id="argv", action=Argv(argv=("ls",))),
     )
     assert estimates(new, samples) == [
         Estimate(6.0, "learned", 3),
         Estimate(1.5, "same action", 3),
         Estimate(50.0, "expect"),
         Estimate(2.0, "same kind", 3),
+        Estimate(1.0, "sleep"),
         Estimate(1.0, "assumed"),
     ]
     assert learned(new, samples) == {"a": 6.0, "renamed": 1.5, "new": 2.0}
     assert learned(new, []) == {}
-    assert [estimate.source for estimate in estimates(new, [])] == ["expect", "expect", "expect", "assumed", "assumed"]
+    assert [estimate.source for estimate in estimates(new, [])] == ["expect"] * 3 + ["assumed", "sleep", "assumed"]
 
 
 def order(workflow: Workflow, known: dict[str, float]) -> list[str]:

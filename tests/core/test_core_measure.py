@@ -216,7 +216,9 @@ def test_each_second_in_the_queue_has_a_cause(seed: int) -> None:
     """If nobody leaves the queue but by a start, and nobody asks for two pools."""
     simulator = Simulator(seed, faults=Faults(fail=0.2, durable_lag_s=0.5))
     steps = [replace(s, resources=dict(list(s.resources.items())[:1]), on_error="isolate") for s in simulator.workflow.steps]
-    simulator = Simulator(seed, workflow=replace(simulator.workflow, steps=tuple(steps)), faults=simulator.faults)
+    steps = [replace(s, deadline_s=None) for s in steps]
+    workflow = replace(simulator.workflow, steps=tuple(steps), timeout_s=None)
+    simulator = Simulator(seed, workflow=workflow, faults=simulator.faults)
     found = numbers(simulator.play())
     found.held_s.pop("backoff", None)
     assert sum(found.held_s.values()) == pytest.approx(sum(step.queue_s for step in found.steps))

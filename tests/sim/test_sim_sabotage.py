@@ -164,17 +164,17 @@ def none_skipped(good: Any, state: State, i: int) -> bool:
     return all(state.status[need] is not Status.SKIPPED for need in state.graph.needs[i])
 
 
-def next_layer_too(good: Any, turn: Turn, steps: Any, cause: str, because: str) -> None:
+def next_layer_too(good: Any, turn: Turn, steps: Any, cause: str, because: str, **more: Any) -> None:
     layers = turn.state.layers
     for n, members in enumerate(layers[:-1]):
         if cause == "stop_layer" and steps is members:
             steps = [*members, *layers[n + 1]]
-    good(turn, steps, cause, because)
+    good(turn, steps, cause, because, **more)
 
 
-def another_layer(good: Any, turn: Turn, steps: Any, cause: str, because: str) -> None:
+def another_layer(good: Any, turn: Turn, steps: Any, cause: str, because: str, **more: Any) -> None:
     layers = turn.state.layers
-    good(turn, layers[-1] if cause == "stop_layer" and steps is layers[0] else steps, cause, because)
+    good(turn, layers[-1] if cause == "stop_layer" and steps is layers[0] else steps, cause, because, **more)
 
 
 def end_at_once(good: Any, turn: Turn) -> None:

@@ -18,8 +18,8 @@ from weft.model.errors import Bug
 def apply(state: State, fact: Fact) -> None:
     """Take one fact into account. Raises Bug if the status table has no place for it."""
     state.seq += 1
-    state.now = fact.at
     _APPLY[type(fact)](state, fact)
+    state.now = fact.at
 
 
 def _move(state: State, i: int, event: Event) -> None:
@@ -73,9 +73,13 @@ def _run_created(state: State, fact: f.RunCreated) -> None:
     state.unblocked_seq = [state.seq] * len(state.steps)  # nothing starts for a run that is not on disk
     state.agenda.extend([i for i, needs in enumerate(state.unsettled) if not needs])
     state.outputs_due = not state.open
+    if fact.workflow.timeout_s is not None:
+        state.deadline = fact.at + fact.workflow.timeout_s
 
 
 def _engine_attached(state: State, fact: f.EngineAttached) -> None:
+    if state.deadline is not None:
+        state.deadline += fact.at - state.now  # no time has passed for the run while no engine worked on it
     state.limits = fact.limits
     state.suspending = None
     state.suspended = False
@@ -139,7 +143,7 @@ def _retry_requested(state: State, fact: f.RetryRequested) -> None:
     for about in (state.errors, state.skips, state.verdicts, state.stop_causes, state.first_started):
         for i in again:
             about.pop(i, None)
-    state.reopen()
+    state.reopen(fact.at)
     state.agenda.extend([i for i in again if not state.unsettled[i]])
 
 
@@ -149,6 +153,9 @@ def _steps_ready(state: State, fact: f.StepsReady) -> None:
         _move(state, i, Event.READY)
         state.pending.pop(i, None)
         state.backoff_until.pop(i, None)
+        deadline = state.deadline_of(i)
+        if deadline is not None:
+            heappush(state.timers, (deadline, i, 0))
         k, rank = state.demands.kind[i], state.demands.rank[i]
         state.ready[k].add(i)
         heappush(state.queues[k], rank)
@@ -167,10 +174,11 @@ def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
     for pool, weight in state.demands.of(i):
         state.holders[pool].setdefault(weight, set()).add(i)
     step = state.steps[i]
-    if step.retry.max_elapsed_s is not None:
+    if step.retry.max_elapsed_s is not None or step.deadline_s is not None:
         state.first_started.setdefault(i, fact.at)
-    if step.timeout_s is not None:
-        heappush(state.timers, (fact.at + step.timeout_s, i, fact.attempt))
+    due = state.due(i)
+    if due is not None:
+        heappush(state.timers, (due, i, fact.attempt))
 
 
 def _attempt_stopping(state: State, fact: f.AttemptStopping) -> None:
@@ -198,7 +206,7 @@ def _step_failed(state: State, fact: f.StepFailed) -> None:
         state.failed_soft += 1
         return
     state.failed_hard += 1
-    if step.on_error == "stop" and state.stopped_by is None:
+    if step.on_error == "stop" and (state.stopped_by is None or state.steps[state.stopped_by].drain > step.drain):
         state.stopped_by = i
         state.halt_due = True
     elif step.on_error == "stop_layer" and layer not in state.stopped_layers:
@@ -219,6 +227,11 @@ def _steps_skipped(state: State, fact: f.StepsSkipped) -> None:
         i = state.graph.index[id_]
         state.skips[i] = fact
         _move(state, i, Event.SKIPPED)
+
+
+def _run_timed_out(state: State, fact: f.RunTimedOut) -> None:
+    state.timed_out = fact
+    state.halt_due = True
 
 
 def _run_suspended(state: State, fact: f.RunSuspended) -> None:
@@ -247,6 +260,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.StepFailed: _step_failed,
     f.StepCancelled: _step_cancelled,
     f.StepsSkipped: _steps_skipped,
+    f.RunTimedOut: _run_timed_out,
     f.RunSuspended: _run_suspended,
     f.RunEnded: _run_ended,
 }

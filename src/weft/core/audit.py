@@ -82,8 +82,10 @@ def _audit_progress(state: State) -> Iterator[str]:
     if state.agenda or state.halt_due:
         yield "the turn left work on the agenda"
     killed = state.suspending is not None and state.suspending.how == "kill"
+    drained = state.halted == "stop" and state.stopped_by is not None and state.steps[state.stopped_by].drain
+    over = state.halted in ("cancel", "run_timeout") or (state.halted == "stop" and not drained)
     for i, attempt in state.alive.items():
-        unwanted = killed or state.halted in ("cancel", "stop") or state.graph.layer[i] in state.stopped_layers
+        unwanted = killed or over or state.graph.layer[i] in state.stopped_layers
         if unwanted and attempt.cause is None:
             yield f"step `{state.graph.ids[i]}` runs though nobody wants it any more"
     if state.halted:

@@ -17,9 +17,8 @@ from weft.core.halt import halt, stop
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.turn import Turn
-from weft.core.verdict import Round, judge
+from weft.core.verdict import Round, judge, too_late
 from weft.model.output import ErrorRecord
-from weft.model.units import format_duration
 
 
 def receive(state: State, observed: Iterable[Observed], now: float) -> Turn:
@@ -52,24 +51,32 @@ def _settle_agenda(turn: Turn) -> None:
 
 
 def _fire_timers(turn: Turn) -> None:
-    """Attempts over their time are stopped; a step whose backoff is over is ready again."""
-    state, ready = turn.state, []
+    """Attempts over their time are stopped, and so is a run; a step whose backoff is over is ready again."""
+    state = turn.state
+    if state.deadline is not None and state.deadline <= turn.now and not state.halted:
+        turn.emit(f.RunTimedOut(at=turn.now))
     while state.timers and state.timers[0][0] <= turn.now:
-        timer = heappop(state.timers)
-        i = timer[1]
-        if not _stands(state, timer):
-            continue
-        if state.status[i] is Status.RUNNING:
-            stop(turn, i, "timeout")
-        elif not state.halted:
-            ready.append(state.graph.ids[i])
-    if ready:  # each once: a timeout that did not come may have left an entry for the same instant
-        turn.emit(f.StepsReady(at=turn.now, steps=list(dict.fromkeys(ready))))
+        ready: dict[str, None] = {}  # each once: a timeout that did not come may have left an entry for the same instant
+        while state.timers and state.timers[0][0] <= turn.now:
+            timer = heappop(state.timers)
+            i, id_ = timer[1], state.graph.ids[timer[1]]
+            if not _stands(state, timer):
+                continue
+            if state.status[i] is Status.RUNNING:
+                stop(turn, i, "timeout")
+            elif state.status[i] is Status.READY:
+                turn.emit(f.StepFailed(at=turn.now, step=id_, error=too_late(state, i)))
+            elif not state.halted:
+                ready[id_] = None
+        if ready:
+            turn.emit(f.StepsReady(at=turn.now, steps=list(ready)))
 
 
 def _stands(state: State, timer: tuple[float, int, int]) -> bool:
-    """Whether a timer still means something: the end of a backoff, or the timeout of an attempt that runs."""
+    """Whether a timer still means something: the end of a backoff, the timeout of an attempt, the deadline of a held step."""
     when, i, number = timer
+    if state.status[i] is Status.READY:
+        return number == 0 and state.deadline_of(i) == when
     if state.status[i] is Status.RUNNING:
         return state.alive[i].number == number
     return state.backoff_until.get(i) == when
@@ -78,7 +85,10 @@ def _stands(state: State, timer: tuple[float, int, int]) -> bool:
 def _next_timer(state: State) -> float | None:
     while state.timers and not _stands(state, state.timers[0]):
         heappop(state.timers)
-    return state.timers[0][0] if state.timers else None
+    due = [state.timers[0][0]] if state.timers else []
+    if state.deadline is not None and not state.halted and not state.ended:
+        due.append(state.deadline)
+    return min(due, default=None)
 
 
 def _finish(turn: Turn) -> None:
@@ -86,7 +96,7 @@ def _finish(turn: Turn) -> None:
     if state.alive:
         return
     if not state.open:
-        good = not (state.cancelled or state.failed_hard)
+        good = not (state.cancelled or state.timed_out or state.failed_hard)
         if good and state.workflow.outputs and state.outputs is None:
             if state.outputs_due:
                 state.outputs_due = False
@@ -102,7 +112,7 @@ def _finish(turn: Turn) -> None:
 def _outcome(state: State) -> f.Outcome:
     if state.cancelled:
         return "cancelled"
-    if state.failed_hard or (state.outputs and state.outputs.error):
+    if state.failed_hard or state.timed_out or (state.outputs and state.outputs.error):
         return "failed"
     return "succeeded_with_errors" if state.failed_soft else "succeeded"
 
@@ -150,15 +160,15 @@ def _admit_attempt(turn: Turn, fact: f.AttemptSpawned | f.AttemptEnded | f.Attem
     if attempt is None or attempt.number != fact.attempt:
         return
     if isinstance(fact, f.AttemptEnded):
-        turn.emit(_as_caused(fact, attempt.cause, state.steps[i].timeout_s))
+        turn.emit(_as_caused(fact, attempt.cause, too_late(state, i)))
     else:
         turn.emit(fact)
 
 
-def _as_caused(fact: f.AttemptEnded, cause: f.StopCause | None, timeout_s: float | None) -> f.AttemptEnded | f.AttemptLost:
+def _as_caused(fact: f.AttemptEnded, cause: f.StopCause | None, too_late: ErrorRecord) -> f.AttemptEnded | f.AttemptLost:
     """How an attempt ended that was being stopped: that follows from why, not from how its process took it.
 
-    A process may answer the signal with exit status 0; that does not make its work complete.
+    `too_late`: what a timeout says. A process may answer the signal with exit status 0; that does not make its work complete.
     """
     if cause is None and fact.outcome != "cancelled":
         return fact
@@ -166,7 +176,7 @@ def _as_caused(fact: f.AttemptEnded, cause: f.StopCause | None, timeout_s: float
     if cause == "suspend":
         return f.AttemptLost(at=fact.at, step=fact.step, attempt=fact.attempt, reason="suspend")
     if cause == "timeout":
-        error = ErrorRecord(kind="timeout", message=f"it had not ended after {format_duration(timeout_s or 0)}", tail=tail)
+        error = msgspec.structs.replace(too_late, tail=tail)
         return msgspec.structs.replace(fact, outcome="failed", output=None, error=error)
     if cause is None:
         error = ErrorRecord(kind="killed", message="it was cancelled from outside", tail=tail)

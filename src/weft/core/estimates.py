@@ -10,11 +10,11 @@ from zlib import crc32
 
 import msgspec
 
-from weft.model.workflow import Action, Workflow
+from weft.model.workflow import Action, Sleep, Workflow
 
-Source: TypeAlias = Literal["learned", "same action", "expect", "same kind", "assumed"]
-"""Where an estimate comes from: earlier runs of the step itself, of steps with the same action; what the file says; earlier runs
-of steps of the same kind (shell, python …); or nothing at all."""
+Source: TypeAlias = Literal["learned", "same action", "expect", "sleep", "same kind", "assumed"]
+"""Where an estimate comes from: earlier runs of the step itself, of steps with the same action; what the file says in `expect`, or
+as the length of a sleep; earlier runs of steps of the same kind (shell, python …); or nothing at all."""
 
 LEARNED: tuple[Source, ...] = ("learned", "same action", "same kind")
 
@@ -75,7 +75,7 @@ def median(numbers: Sequence[float]) -> float:
 
 def estimates(workflow: Workflow, samples: Sequence[Sample]) -> list[Estimate]:
     """An estimate for each step, in file order: the median of its own earlier runs, else of those of the same action, else its
-    `expect`, else the median of its kind, else 1."""
+    `expect` or the length of its sleep, else the median of its kind, else 1."""
     own = _gathered([sample.steps for sample in samples])
     by_action = _gathered([sample.actions for sample in samples])
     by_kind = _gathered([sample.kinds for sample in samples])
@@ -87,6 +87,8 @@ def estimates(workflow: Workflow, samples: Sequence[Sample]) -> list[Estimate]:
             found.append(_learned(like, "same action"))
         elif step.expect_s is not None:
             found.append(Estimate(step.expect_s, "expect"))
+        elif isinstance(step.action, Sleep):
+            found.append(Estimate(step.action.seconds, "sleep"))
         elif alike := by_kind.get(kind_of(step.action)):
             found.append(_learned(alike, "same kind"))
         else:

@@ -14,7 +14,7 @@ from weft.model.workflow import Durability, Value, Workflow
 
 Outcome: TypeAlias = Literal["succeeded", "succeeded_with_errors", "failed", "cancelled"]
 """How a run ended. A run that has not is `running` or `suspended`."""
-GiveUpCause: TypeAlias = Literal["cancel", "stop", "stop_layer"]
+GiveUpCause: TypeAlias = Literal["cancel", "stop", "stop_layer", "run_timeout"]
 StopCause: TypeAlias = Literal["timeout", "suspend"] | GiveUpCause
 SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed"] | GiveUpCause
 
@@ -180,6 +180,10 @@ class StepsSkipped(Base, frozen=True, omit_defaults=True, kw_only=True):
     because: str = ""
 
 
+class RunTimedOut(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The run has taken longer than its `timeout`: what runs is stopped, nothing else starts."""
+
+
 class RunSuspended(Base, frozen=True, omit_defaults=True, kw_only=True):
     """Nothing is alive any more, and the run can be resumed."""
 
@@ -208,6 +212,7 @@ Decided: TypeAlias = (
     | StepFailed
     | StepCancelled
     | StepsSkipped
+    | RunTimedOut
     | RunSuspended
     | RunEnded
 )

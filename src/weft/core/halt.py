@@ -14,9 +14,12 @@ def halt(turn: Turn) -> None:
     state.agenda.extend(state.pending)
     if state.cancelled:
         _give_up(turn, range(len(state.steps)), "cancel", "")
-    elif state.stopped_by is not None:
-        _give_up(turn, range(len(state.steps)), "stop", state.graph.ids[state.stopped_by])
+    elif state.timed_out:
+        _give_up(turn, range(len(state.steps)), "run_timeout", "")
     else:
+        if state.stopped_by is not None:
+            stopper = state.steps[state.stopped_by]
+            _give_up(turn, range(len(state.steps)), "stop", stopper.id, drain=stopper.drain)
         for layer, by in state.stopped_layers.items():
             if state.layer_open[layer]:
                 _give_up(turn, state.layers[layer], "stop_layer", state.graph.ids[by])
@@ -34,11 +37,13 @@ def stop(turn: Turn, i: int, cause: f.StopCause) -> None:
         turn.order(StopAttempt(step=step, attempt=attempt.number, cause=cause, after=turn.state.seq))
 
 
-def _give_up(turn: Turn, steps: Iterable[int], cause: f.GiveUpCause, because: str) -> None:
+def _give_up(turn: Turn, steps: Iterable[int], cause: f.GiveUpCause, because: str, *, drain: bool = False) -> None:
+    """`drain`: what runs may end."""
     state, skipped = turn.state, []
     for i in steps:
         if i in state.alive:
-            stop(turn, i, cause)
+            if not drain:
+                stop(turn, i, cause)
         elif state.status[i].settled or i in state.pending:
             continue  # over, or about to be judged
         elif state.ended_seq.get(i, 0) > state.unblocked_seq[i]:  # it was tried, since the run was last begun

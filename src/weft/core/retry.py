@@ -33,7 +33,14 @@ def backoff_s(retry: Retry, failures: int, chance: float) -> float:
 
 
 def next_start(
-    retry: Retry, failures: int, error: ErrorRecord, *, now: float, first_started: float, chance: float
+    retry: Retry,
+    failures: int,
+    error: ErrorRecord,
+    *,
+    now: float,
+    first_started: float,
+    deadline: float | None = None,
+    chance: float,
 ) -> float | None:
     """When the next attempt may start; None: there is none. A server's Retry-After is honoured, however long."""
     if failures > retry.times or not matches(retry.when, error):
@@ -41,4 +48,4 @@ def next_start(
     until = now + max(backoff_s(retry, failures, chance), error.retry_after_s or 0.0)
     if retry.max_elapsed_s is not None and until > first_started + retry.max_elapsed_s:
         return None
-    return until
+    return None if deadline is not None and until >= deadline else until

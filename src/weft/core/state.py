@@ -56,6 +56,8 @@ class State:
         self.cancelled: f.CancelRequested | None = None
         self.suspending: f.SuspendRequested | None = None
         self.suspended = False
+        self.deadline: float | None = None
+        self.timed_out: f.RunTimedOut | None = None
         self.stopped_by: int | None = None
         self.stopped_layers: dict[int, int] = {}
         self.outputs: f.OutputsEvaluated | None = None
@@ -103,9 +105,21 @@ class State:
         self.heads: list[dict[int, list[tuple[int, int]]]] = [{} for _ in range(pools)]
         self.stirred: set[int] = set()
 
-    def reopen(self) -> None:
+    def deadline_of(self, i: int) -> float | None:
+        """When step i will have taken too long over all its attempts; None before the first, and without a `deadline`."""
+        first, deadline_s = self.first_started.get(i), self.steps[i].deadline_s
+        return None if first is None or deadline_s is None else first + deadline_s
+
+    def due(self, i: int) -> float | None:
+        """When the living attempt of step i will have taken too long, by its `timeout` or by the `deadline` of the step."""
+        timeout_s, deadline = self.steps[i].timeout_s, self.deadline_of(i)
+        ends = [] if timeout_s is None else [self.alive[i].started + timeout_s]
+        return min(ends if deadline is None else [*ends, deadline], default=None)
+
+    def reopen(self, at: float) -> None:
         """Forget how the run ended, and count again what is open: settled steps have been made to wait."""
-        self.ended = self.cancelled = self.stopped_by = self.outputs = None
+        self.ended = self.cancelled = self.stopped_by = self.outputs = self.timed_out = None
+        self.deadline = None if self.workflow.timeout_s is None else at + self.workflow.timeout_s
         self.stopped_layers.clear()
         self.failed_hard = self.failed_soft = 0
         settled = [status.settled for status in self.status]
@@ -122,6 +136,8 @@ class State:
         """Why nothing may start any more, if so."""
         if self.cancelled:
             return "cancel"
+        if self.timed_out:
+            return "run_timeout"
         if self.stopped_by is not None:
             return "stop"
         return "suspend" if self.suspending else None

@@ -52,6 +52,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.STOPPING, Event.LOST): Status.WAITING,
     (Status.WAITING, Event.BACKOFF): Status.BACKING_OFF,
     (Status.WAITING, Event.FAILED): Status.FAILED,
+    (Status.READY, Event.FAILED): Status.FAILED,
     (Status.WAITING, Event.CANCELLED): Status.CANCELLED,
     (Status.READY, Event.CANCELLED): Status.CANCELLED,
     (Status.BACKING_OFF, Event.CANCELLED): Status.CANCELLED,

@@ -10,6 +10,7 @@ from weft.core.state import State
 from weft.core.status import Status
 from weft.core.turn import Turn
 from weft.model.output import ErrorRecord
+from weft.model.units import format_duration
 
 
 class Round:
@@ -97,6 +98,7 @@ def _judge_end(turn: Turn, i: int, end: f.AttemptEnded) -> None:
         error,
         now=turn.now,
         first_started=state.first_started.get(i, turn.now),
+        deadline=state.deadline_of(i),
         chance=draw(seed, step.id, end.attempt),
     )
     if until is None or _over(turn, i):
@@ -114,9 +116,19 @@ def _judge_loss(turn: Turn, i: int, verdicts: Round) -> None:
         verdicts.ready.append(turn.state.graph.ids[i])
 
 
+def too_late(state: State, i: int) -> ErrorRecord:
+    """What is said of step i when it has exceeded its `deadline`, or the living attempt its `timeout`, whichever came first."""
+    step, deadline = state.steps[i], state.deadline_of(i)
+    if step.deadline_s is not None and (i not in state.alive or state.due(i) == deadline):
+        message = f"it had not ended {format_duration(step.deadline_s)} after its first start, its `deadline`"
+    else:
+        message = f"it had not ended after {format_duration(step.timeout_s or 0)}"
+    return ErrorRecord(kind="timeout", message=message)
+
+
 def _over(turn: Turn, i: int) -> f.StopCause | None:
     """Why step i gets no further attempt, if so."""
     halted = turn.state.halted
-    if halted in ("cancel", "stop"):
+    if halted in ("cancel", "stop", "run_timeout"):
         return halted
     return "stop_layer" if turn.state.graph.layer[i] in turn.state.stopped_layers else None

@@ -63,16 +63,15 @@ def _why_held(state: State, i: int) -> Why:
         if free < weight:
             name, holders = state.demands.pools[pool], tuple(state.graph.ids[j] for j in state.holding(pool))
             units = f"{weight} of pool `{name}`" if name in state.workflow.resources else f"a place under `{name}`"
-            return _why(f"it asks for {units}, {free:g} free; held by {_names(holders)}", holders, name)
-    return _why("the run is suspended: `weft resume` goes on" if state.halted else "it starts with this turn")
+            return _why(f"it asks for {units}, {free:g} free; held by {_names(holders)}", holders, name, state.deadline_of(i))
+    suspended = "the run is suspended: `weft resume` goes on"
+    return _why(suspended if state.halted else "it starts with this turn", until=state.deadline_of(i))
 
 
 def _why_running(state: State, i: int) -> Why:
     attempt = state.alive[i]
-    timeout_s = state.steps[i].timeout_s
-    until = None if timeout_s is None else attempt.started + timeout_s
     process = f" in process {attempt.pid}" if attempt.pid else ""
-    return _why(f"attempt {attempt.number} runs{process}", until=until)
+    return _why(f"attempt {attempt.number} runs{process}", until=state.due(i))
 
 
 def _why_stopping(state: State, i: int) -> Why:
@@ -124,6 +123,7 @@ def _stopper(state: State, i: int) -> str:
 _OUTCOME = {Status.FAILED: "failed", Status.CANCELLED: "was cancelled", Status.SKIPPED: "was skipped"}
 _STOPPED = {
     "cancel": "the run was cancelled",
+    "run_timeout": "the run had taken longer than its `timeout`",
     "stop": "`{by}` failed and its `on_error: stop` ended the run",
     "stop_layer": "`{by}` failed and its `on_error: stop_layer` ended the layer",
 }

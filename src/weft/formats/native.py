@@ -99,6 +99,7 @@ class _Loader:
             max_parallel=fields.get("max_parallel") or "auto",
             schedule=fields.get("schedule", "dataflow"),
             durability=fields.get("durability", "power"),
+            timeout_s=fields.get("timeout"),
         )
 
     # ---- the workflow ----
@@ -193,6 +194,8 @@ class _Loader:
             on_error=own("on_error") or default("on_error", "isolate"),
             retry=read_retry(fields, self.findings) if "retry" in fields else self.default_retry,
             timeout_s=own("timeout", default("timeout")),
+            deadline_s=own("deadline"),
+            drain=own("drain", False),
             title=own("title", ""),
         )
 
@@ -216,6 +219,9 @@ class _Loader:
             if key in fields:
                 message = f"`{key}` says nothing about a step of the kind `{_KIND_KEYS[kind]}`"
                 self.findings.add("W214", message, Where(fields.at(key), "key"), hint="remove it")
+        if fields.get("drain") and (fields.get("on_error") or self.defaults.get("on_error")) != "stop":
+            message, hint = "`drain` says nothing about a step that stops nothing", "add `on_error: stop`, or remove it"
+            self.findings.add("W214", message, Where(fields.at("drain"), "key"), hint=hint)
 
     def _shell(self, fields: Fields) -> tuple[str, ...]:
         shell = fields.get("shell") or self.defaults.get("shell") or ()
@@ -247,7 +253,9 @@ class _Loader:
     def _where_written(self, fields: Fields, need: str) -> Where:
         path = fields.at("needs")
         written = self._written(path)
-        return Where((*path, written.index(need)) if isinstance(written, list) else path)
+        if not isinstance(written, list):
+            return Where(path)
+        return Where((*path, next(n for n, text in enumerate(written) if isinstance(text, str) and literal(text) == need)))
 
     def _written(self, path: Path) -> Value:
         """What stands in the document."""

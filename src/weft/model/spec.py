@@ -174,6 +174,13 @@ RECORDS: dict[str, Keys] = {
                 "power",
             ),
             Key(
+                "timeout",
+                Duration(positive=True),
+                "How long the run may take, not counting the time in which no engine works on it. Then what runs is stopped, "
+                "nothing else starts, and the run has failed.",
+                "2h",
+            ),
+            Key(
                 "steps",
                 Either((MapOf(Record("step"), "a step", filled=True), ListOf(Record("listed_step"), filled=True))),
                 "The steps: a mapping from id to step, or a list of steps with `id`.",
@@ -181,7 +188,7 @@ RECORDS: dict[str, Keys] = {
                 required=True,
             ),
         ),
-        later=("finally", "timeout", "deadline", "budget", "gates"),
+        later=("finally", "deadline", "budget", "gates"),
         meant={
             **dict.fromkeys(("jobs", "tasks", "stages", "nodes"), "steps"),
             **dict.fromkeys(("params", "parameters", "arguments", "vars"), "inputs"),
@@ -292,6 +299,20 @@ _STEP = (
     _on_error,
     _retry,
     _timeout,
+    Key(
+        "deadline",
+        Duration(positive=True),
+        "How long the step may take from its first start, over all attempts and the waits between them. Then it has failed with "
+        "kind `timeout`.",
+        "1h",
+    ),
+    Key(
+        "drain",
+        Boolean(),
+        "With `on_error: stop`: the steps that run when this one fails may end; nothing else starts.",
+        "false",
+        "false",
+    ),
     Key("title", Text(), "What views show beside the id.", "Fetch the rows"),
     Key("description", Text(), "For readers of the file.", "One page per shop."),
 )
@@ -313,8 +334,8 @@ _MEANT = {
 _KINDS = ("run", "python", "sleep")
 _LATER = (
     *("lua", "js", "wasm", "http", "tool", "agent", "flow", "approve", "uses"),
-    *("for_each", "as", "key", "max_parallel", "reads", "writes", "races", "fallback", "deadline", "rerun", "reuse"),
-    *("gate", "drain", "rate", "per"),
+    *("for_each", "as", "key", "max_parallel", "reads", "writes", "races", "fallback", "rerun", "reuse"),
+    *("gate", "rate", "per"),
 )
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
 RECORDS["step"] = Keys("a step", _STEP, _KINDS, _LATER, _MEANT)

@@ -87,6 +87,10 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     on_error: OnError = "isolate"
     retry: Retry = Retry()
     timeout_s: float | None = None
+    deadline_s: float | None = None
+    """Seconds from the first start to the end of the last attempt."""
+    drain: bool = False
+    """With `on_error: stop`: what runs may end."""
     title: str = ""
 
 
@@ -123,3 +127,5 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     max_parallel: int | Literal["auto", "unlimited"] = "auto"
     schedule: Schedule = "dataflow"
     durability: Durability = "power"
+    timeout_s: float | None = None
+    """Seconds for the whole run, not counting those in which no engine works on it."""

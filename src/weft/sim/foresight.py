@@ -22,11 +22,12 @@ def perfect(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits
 
     The dispatch order weighs the longest remaining path by these durations, which is the perfect foresight.
     """
-    steps = tuple(msgspec.structs.replace(step, condition="", timeout_s=None, retry=Retry()) for step in workflow.steps)
-    known = {step.id: durations_s.get(step.id, 0.0) for step in steps}
-    created = f.RunCreated(
-        at=0.0, run="", workflow=msgspec.structs.replace(workflow, steps=steps, outputs={}), inputs={}, seed=0, estimates=known
+    steps = tuple(
+        msgspec.structs.replace(step, condition="", timeout_s=None, deadline_s=None, retry=Retry()) for step in workflow.steps
     )
+    known = {step.id: durations_s.get(step.id, 0.0) for step in steps}
+    bare = msgspec.structs.replace(workflow, steps=steps, outputs={}, timeout_s=None)
+    created = f.RunCreated(at=0.0, run="", workflow=bare, inputs={}, seed=0, estimates=known)
     return Past(created=created, limits=limits, tried={step: (Tried(seconds),) for step, seconds in known.items()})
 
 

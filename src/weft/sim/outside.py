@@ -39,7 +39,7 @@ class Outside:
         self.running: dict[str, int] = {}
         self.completed: set[str] = set()
         self.failures: Counter[str] = Counter()
-        self.cancelled = False
+        self.cancelled = self.timed_out = False
         self.kept: set[str] = set()
         """Complete before a retry: their needs may have come to another end since."""
 
@@ -52,8 +52,10 @@ class Outside:
                 self.failures[fact.step] += 1
             case f.CancelRequested():
                 self.cancelled = True
+            case f.RunTimedOut():
+                self.timed_out = True
             case f.RetryRequested():
-                self.cancelled = False
+                self.cancelled = self.timed_out = False
                 self.failures.clear()
                 self.kept |= self.completed
 
@@ -121,8 +123,8 @@ class Outside:
 
     def _given_up(self, state: State, i: int, cause: str) -> bool:
         """Whether there was cause to give up step i: a cancel, or another step that failed and stops the run or the layer."""
-        if cause == "cancel":
-            return self.cancelled
+        if cause in ("cancel", "run_timeout"):
+            return self.cancelled if cause == "cancel" else self.timed_out
         return any(
             state.status[j] is Status.FAILED
             and step.on_error == cause
@@ -132,8 +134,8 @@ class Outside:
 
     def _used_up(self, state: State, i: int) -> bool:
         step = self.workflow.steps[i]
-        conditional = step.retry.when or step.retry.max_elapsed_s is not None or step.condition
-        given_up = self.cancelled or self._given_up(state, i, "stop") or self._given_up(state, i, "stop_layer")
+        conditional = step.retry.when or step.condition or (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
+        given_up = self.cancelled or self.timed_out or self._given_up(state, i, "stop") or self._given_up(state, i, "stop_layer")
         return bool(conditional or given_up) or self.failures[step.id] == step.retry.times + 1
 
 
@@ -167,6 +169,8 @@ def doubts(turn: Turn) -> Iterator[str]:
             untils.append(said.until)
             if said.until <= now and not state.halted:
                 yield f"step `{id_}` is still {said.status} at {now}: {said.reason}, until {said.until}"
+    if state.deadline is not None and not state.halted:
+        untils.append(state.deadline)
     due = min([until for until in untils if until > now], default=None)
     if turn.wake_at != due and not (state.ended or state.suspended):
         yield f"the core wants to be called at {turn.wake_at}, the next instant that matters is {due}"
@@ -188,7 +192,8 @@ def _holds(state: State, i: int, said: Why) -> bool:
         case Status.BACKING_OFF:
             return said.until is not None
         case Status.RUNNING:
-            return (said.until is None) == (state.steps[i].timeout_s is None)
+            limited = state.steps[i].timeout_s is not None or state.steps[i].deadline_s is not None
+            return (said.until is not None) == limited
         case Status.SUCCEEDED:
             return state.attempts[i] > 0  # its needs may wait again, if the run was asked to retry
         case Status.SKIPPED if state.skips[i].reason == "need_failed":

@@ -22,6 +22,7 @@ def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
         steps=tuple(_step(random, ids, n, pools, needs_max) for n in range(len(ids))),
         outputs={"all": "done"} if random.random() < 0.3 else {},
         resources=pools,
+        timeout_s=float(random.randint(10, 60)) if random.random() < 0.15 else None,
         schedule=random.choice(schedules),
     )
 
@@ -44,6 +45,8 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         on_error=random.choice(policies),
         retry=_retry(random) if random.random() < 0.4 else Retry(),
         timeout_s=float(random.randint(1, 10)) if random.random() < 0.3 else None,
+        deadline_s=float(random.randint(1, 20)) if random.random() < 0.15 else None,
+        drain=random.random() < 0.3,
     )
 
 

@@ -1,18 +1,20 @@
 """What a workflow would run: layers, critical path, what can be parallel, and how long it would take. Nothing is run.
 
-- Estimates weigh a step by its `expect`, else a `sleep` by its length, else by 1 s; where nothing is known, they count steps.
+- Each step is weighed as `core.estimates` says, and the plan says from where it knows; where nothing is known, it counts steps.
 - Short whatever the size: small graphs step by step, large ones layer by layer.
 """
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
+from weft.core.estimates import LEARNED, Estimate, Sample, Source, estimates, kind_of
 from weft.core.facts import Limits
 from weft.model.graph import Graph
 from weft.model.units import format_duration
-from weft.model.workflow import Sleep, Step, Workflow
+from weft.model.workflow import Step, Workflow
 from weft.sim.foresight import Foreseen, foresee
 from weft.views.story import at_once
 from weft.views.text import Cell, Paint, chain, fit, fit_name, names, plural, table, visible
@@ -34,51 +36,52 @@ LABEL_WIDTH: Final = 15
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`weights`: estimated seconds by step number (`assumed` of them are 1 for want of `expect`). `path`: the critical path.
-    `foreseen`: a simulated run under `limits`; None for a workflow that is too large."""
+    """`estimates`, and their seconds in `weights`, by step number. `path`: the critical path. `foreseen`: a simulated run under
+    `limits`; None for a workflow that is too large."""
 
     workflow: Workflow
     limits: Limits
     graph: Graph
     layers: list[list[int]]
+    estimates: list[Estimate]
     weights: list[float]
-    assumed: int
     path: list[int]
     foreseen: Foreseen | None
+
+    def count(self, *sources: Source) -> int:
+        """Steps whose estimates come from there."""
+        return sum(estimate.source in sources for estimate in self.estimates)
 
     @property
     def timed(self) -> bool:
         """Whether weights are seconds. Else they are steps."""
-        return self.assumed < len(self.weights)
+        return self.count("assumed") < len(self.weights)
 
     def amount(self, weight: float) -> str:
         return format_duration(weight) if self.timed else plural(round(weight), "step")
 
 
-def make(workflow: Workflow, limits: Limits) -> Plan:
+def make(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) -> Plan:
+    """The plan, with what the `samples` of earlier runs teach."""
     graph = Graph(workflow.steps)
-    known = [_known_s(step) for step in workflow.steps]
-    weights = [1.0 if seconds is None else seconds for seconds in known]
+    known = estimates(workflow, samples)
+    weights = [estimate.seconds for estimate in known]
     durations = dict(zip(graph.ids, weights, strict=True))
     return Plan(
         workflow=workflow,
         limits=limits,
         graph=graph,
         layers=graph.layers(),
+        estimates=known,
         weights=weights,
-        assumed=known.count(None),
         path=graph.critical_path(weights),
         foreseen=foresee(workflow, durations, limits) if len(graph) <= SIMULATED_STEPS_MAX else None,
     )
 
 
-def _known_s(step: Step) -> float | None:
-    return step.action.seconds if step.expect_s is None and isinstance(step.action, Sleep) else step.expect_s
-
-
-def render(workflow: Workflow, limits: Limits, *, color: bool, width: int = 100) -> str:
+def render(workflow: Workflow, limits: Limits, *, samples: Sequence[Sample] = (), color: bool, width: int = 100) -> str:
     """The plan as text, lines of at most `width` columns."""
-    plan, paint = make(workflow, limits), Paint(color)
+    plan, paint = make(workflow, limits, samples), Paint(color)
     schedule = "" if workflow.schedule == "dataflow" else f", schedule: {workflow.schedule}"
     size = f"{plural(len(workflow.steps), 'step')} in {plural(len(plan.layers), 'layer')}{schedule}"
     listed = len(workflow.steps) <= LISTED_STEPS_MAX
@@ -90,9 +93,10 @@ def render(workflow: Workflow, limits: Limits, *, color: bool, width: int = 100)
     return "\n".join(lines)
 
 
-def as_json(workflow: Workflow, limits: Limits) -> dict[str, Any]:
-    """The plan as data. Times are in seconds, estimated; `assumed` steps count as 1 for want of `expect`."""
-    plan = make(workflow, limits)
+def as_json(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) -> dict[str, Any]:
+    """The plan as data. Times are in seconds, estimated; `estimate_from` says from where, `estimate_runs` from how many earlier
+    runs, and `assumed` how many steps count as 1 because nothing is known of them."""
+    plan = make(workflow, limits, samples)
     ids, widest = plan.graph.ids, _widest(plan)
     steps = [
         {
@@ -101,6 +105,9 @@ def as_json(workflow: Workflow, limits: Limits) -> dict[str, Any]:
             "needs": step.needs,
             "resources": step.resources,
             "expect_s": step.expect_s,
+            "estimate_s": plan.estimates[i].seconds,
+            "estimate_from": plan.estimates[i].source,
+            "estimate_runs": plan.estimates[i].runs,
         }
         for i, step in enumerate(workflow.steps)
     ]
@@ -112,7 +119,7 @@ def as_json(workflow: Workflow, limits: Limits) -> dict[str, Any]:
         "layers": len(plan.layers),
         "widest_layer": {"layer": widest, "steps": len(plan.layers[widest])} if plan.layers else None,
         "critical_path": [ids[i] for i in plan.path],
-        "assumed": plan.assumed,
+        "assumed": plan.count("assumed"),
         "estimated_work_s": sum(plan.weights),
         "estimated_span_s": sum(plan.weights[i] for i in plan.path),
         "estimated_makespan_s": plan.foreseen.makespan_s if plan.foreseen else None,
@@ -131,16 +138,36 @@ def _steps(plan: Plan, paint: Paint, width: int) -> list[str]:
             label = f"layer {number}" if i == layer[0] else ""
             step = plan.workflow.steps[i]
             needs = f"needs {names(step.needs, width // 3)}" if step.needs else ""
-            rows.append([(label.ljust(LABEL_WIDTH - 2), "dim"), visible(step.id), (needs, "dim"), (_notes(step), "dim")])
+            rows.append(
+                [
+                    (label.ljust(LABEL_WIDTH - 2), "dim"),
+                    visible(step.id),
+                    (needs, "dim"),
+                    (_notes(step, plan.estimates[i]), "dim"),
+                ]
+            )
     return table(rows, paint, width, keep=(0,))
 
 
-def _notes(step: Step) -> str:
-    notes = [f"{visible(pool)} {weight}" for pool, weight in step.resources.items()]
-    notes += [f"expect {format_duration(step.expect_s)}"] if step.expect_s is not None else []
+def _notes(step: Step, estimate: Estimate) -> str:
+    notes = [_source(step, estimate)] if estimate.source in (*LEARNED, "expect") else []
+    notes += [f"{visible(pool)} {weight}" for pool, weight in step.resources.items()]
     notes += [f"priority {step.priority}"] if step.priority else []
     notes += [f"if {visible(step.condition)}"] if step.condition else []
     return ", ".join(notes)
+
+
+def _source(step: Step, estimate: Estimate) -> str:
+    """An estimate, and where it comes from."""
+    seconds = format_duration(estimate.seconds)
+    match estimate.source:
+        case "learned":
+            return f"{seconds} in {plural(estimate.runs, 'run')}"
+        case "same action":
+            return f"{seconds} as its action in {plural(estimate.runs, 'run')}"
+        case "same kind":
+            return f"{seconds} as other {kind_of(step.action)} steps in {plural(estimate.runs, 'run')}"
+    return f"expect {seconds}"
 
 
 def _layers(plan: Plan, paint: Paint, width: int) -> list[str]:
@@ -173,11 +200,24 @@ def _facts(plan: Plan, width: int) -> list[tuple[str, str]]:
         *_pools(plan, width),
         ("estimate", _estimate(plan)),
     ]
-    if plan.timed and plan.assumed:
-        rows.append(("", f"{plural(plan.assumed, 'step')} without `expect` counted as 1s"))
-    elif plan.assumed:
-        rows.append(("", "no step says `expect`: each counts the same"))
+    rows.append(("times", _sources(plan)))
     return rows
+
+
+def _sources(plan: Plan) -> str:
+    """Where the estimates come from, by number of steps."""
+    if not plan.timed:
+        return "nothing is known: no step says `expect`, none has succeeded in an earlier run; each counts the same"
+    runs = max(estimate.runs for estimate in plan.estimates)
+    told = [
+        (plan.count("learned"), f"learned from {plural(runs, 'run')}"),
+        (plan.count("same action"), "from steps with the same action"),
+        (plan.count("expect"), "from `expect`"),
+        (plan.count("sleep"), "from the length of a sleep"),
+        (plan.count("same kind"), "from steps of the same kind"),
+        (plan.count("assumed"), "assumed to take 1s"),
+    ]
+    return ", ".join(f"{count:,} {how}" for count, how in told if count)
 
 
 def _widest(plan: Plan) -> int:

@@ -201,6 +201,7 @@ _SKIPPED: Final = {
     "needs_skipped": "all that it needs was skipped",
     "need_failed": "because of `{by}`",
     "cancel": "the run was cancelled",
+    "run_timeout": "the run took too long",
     "stop": "`{by}` stopped the run",
     "stop_layer": "`{by}` stopped the layer",
 }
@@ -208,6 +209,7 @@ _SKIPPED: Final = {
 
 STOPPED: Final[dict[f.StopCause, str]] = {
     "cancel": "the run was cancelled",
+    "run_timeout": "the run took too long",
     "stop": "a failure stopped the run",
     "stop_layer": "a failure stopped its layer",
     "timeout": "it took too long",
@@ -324,6 +326,10 @@ def _retry_requested(story: Story, fact: f.RetryRequested) -> None:
     story.say("retry", f"asked for by {visible(fact.by)}; what did not succeed waits again")
 
 
+def _timed_out(story: Story, fact: f.RunTimedOut) -> None:
+    story.say("timeout", f"the run has taken longer than its `timeout`; ending {plural(len(story.alive), 'running step')}")
+
+
 def _outputs(story: Story, fact: f.OutputsEvaluated) -> None:
     if fact.error:
         story.say("failed", f"the outputs of the run: {message(fact.error)}")
@@ -354,6 +360,7 @@ _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.CancelRequested: _cancel_requested,
     f.SuspendRequested: _suspend_requested,
     f.RetryRequested: _retry_requested,
+    f.RunTimedOut: _timed_out,
     f.OutputsEvaluated: _outputs,
     f.RunSuspended: _suspended,
     f.RunEnded: _run_ended,

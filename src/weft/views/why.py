@@ -120,6 +120,8 @@ def _outcome(state: State, done: int) -> str:
     if state.cancelled:
         reason = f": {visible(state.cancelled.reason)}" if state.cancelled.reason else ""
         return f"{visible(state.cancelled.by)} asked for it{reason}"
+    if state.timed_out:
+        return f"it had taken longer than its `timeout` of {format_duration(state.workflow.timeout_s or 0)}"
     if state.outputs and state.outputs.error:
         return f"its outputs could not be evaluated: {message(state.outputs.error)}"
     failed = [i for i in state.errors if state.status[i] is Status.FAILED]
