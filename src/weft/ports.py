@@ -23,9 +23,10 @@ class Clock(Protocol):
 class Journal(Protocol):
     """The durable, ordered log of one run. One writer; facts are numbered from 1 without gaps."""
 
-    def append(self, facts: Sequence[Fact]) -> int:
+    def append(self, facts: Sequence[Fact], *, urgent: bool = True) -> int:
         """Hand facts to the writer, as one unit that is saved whole or not at all; returns the number of the last one.
 
+        `urgent`: somebody waits for these facts, or for earlier ones. Others may be saved some milliseconds later, with more.
         Never blocks on the disk. Raises MachineError if the writer has already failed. For one thread at a time.
         """
         ...

@@ -33,7 +33,7 @@ class SlowJournal(MemoryJournal):
         self._durable = 0
         self._appended: list[tuple[int, asyncio.Event]] = []
 
-    def append(self, facts: Sequence[Fact]) -> int:
+    def append(self, facts: Sequence[Fact], *, urgent: bool = True) -> int:
         self.facts += facts
         for count, event in self._appended:
             if len(self.facts) >= count:

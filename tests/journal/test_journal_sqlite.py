@@ -1,6 +1,7 @@
 """What only the journal on a disk does: files and modes, group commit, readers beside the writer."""
 
 import os
+import queue
 import sqlite3
 import threading
 from pathlib import Path
@@ -76,6 +77,34 @@ def test_units_that_gather_are_one_commit(folder: Path) -> None:
     gate.open()
     journal.close()
     assert gate.told == [1, last]
+
+
+def test_facts_that_nobody_waits_for_are_saved_with_the_next_that_somebody_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weft.journal.sqlite.PACE_S", 3600.0)
+    journal = SqliteJournal(folder, durability="power", create=True)
+    told: queue.SimpleQueue[int] = queue.SimpleQueue()
+    journal.listen(told.put, lambda _: None)
+    first = journal.append([created()], urgent=False)  # nothing was saved just before
+    assert told.get(timeout=WAIT_S) == first
+    journal.append([started(1)], urgent=False)
+    second = journal.append([ended(1)])
+    assert told.get(timeout=WAIT_S) == second
+    last = journal.append([started(2)], urgent=False)
+    journal.close()
+    assert told.get(timeout=WAIT_S) == last
+
+
+def test_facts_that_nobody_waits_for_are_saved_by_themselves(folder: Path) -> None:
+    journal = SqliteJournal(folder, durability="power", create=True)
+    told: queue.SimpleQueue[int] = queue.SimpleQueue()
+    journal.listen(told.put, lambda _: None)
+    journal.append([created()])
+    last = journal.append([started(1)], urgent=False)
+    while told.get(timeout=WAIT_S) != last:
+        pass
+    journal.close()
 
 
 def test_a_commit_is_bounded_and_splits_no_unit(folder: Path) -> None:

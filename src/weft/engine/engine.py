@@ -125,7 +125,9 @@ class Engine:
             for fact in turn.facts:
                 if isinstance(fact, f.AttemptEnded) and fact.output is not None:
                     self.values.outputs[fact.step] = fact.output
-            seq = self._journal.append(turn.facts)
+            durable = self._journal.durable
+            waits = any(command.after > durable for command in turn.commands) or any(acknowledge for _, acknowledge in batch)
+            seq = self._journal.append(turn.facts, urgent=waits)
             if self._observers:
                 self._unseen.append((seq, turn.facts))
         self._acks.extend((seq, acknowledge) for _, acknowledge in batch if acknowledge)

@@ -21,7 +21,7 @@ class MemoryJournal:
         self._facts: list[Fact] = list(initial)
         self._closed = False
 
-    def append(self, facts: Sequence[Fact]) -> int:
+    def append(self, facts: Sequence[Fact], *, urgent: bool = True) -> int:
         if self._closed:
             raise Bug("append to a journal that was closed")
         self._facts += facts

@@ -42,6 +42,10 @@ BACKLOG_BYTES_MAX: Final = 1 << 30
 LOG_BYTES_MAX: Final = 4 << 20
 """The write-ahead log is cut back to this after a checkpoint; SQLite makes one at each 1,000 pages (4 MB)."""
 
+PACE_S: Final = 0.005
+"""Commits for which nobody waits begin at least this far apart. They cost the same whatever is in them, and beside short steps
+that is more than the steps; what an engine that is killed has to do again is little longer for it."""
+
 LOOK_S: Final = 0.02
 """Under load the writer looks after its files and renews the witness at most this often: each look lets the interpreter go."""
 
@@ -62,6 +66,8 @@ class SqliteJournal:
         self._folder = folder
         self._power = durability == "power"
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._urgent = threading.Event()
+        self._begin_at = 0.0
         self._thread: threading.Thread | None = None
         self._failure: WeftError | None = None
         self._closed = False
@@ -81,7 +87,7 @@ class SqliteJournal:
             self._lock.close()
             raise
 
-    def append(self, facts: Sequence[Fact]) -> int:
+    def append(self, facts: Sequence[Fact], *, urgent: bool = True) -> int:
         if self._failure is not None:
             raise MachineError(str(self._failure)) from self._failure
         if self._closed:
@@ -100,6 +106,8 @@ class SqliteJournal:
         self._sum = sums[-1]
         self._bytes_in += len(text)
         self._queue.put((text, sums))
+        if urgent:
+            self._urgent.set()
         return self._last
 
     @property
@@ -120,6 +128,7 @@ class SqliteJournal:
         self._closed = True
         if self._thread is not None:
             self._queue.put(None)
+            self._urgent.set()
             self._thread.join(CLOSE_TIMEOUT_S)
             if self._thread.is_alive():  # it may still write: the lock stays ours until this process ends
                 what = f"the disk has not answered for {CLOSE_TIMEOUT_S:g} s; facts after {self._durable} may be lost"
@@ -187,7 +196,7 @@ class SqliteJournal:
             _shut(connection, tidy=self._failure is None)
 
     def _gather(self) -> list[_Unit]:
-        """Wait for a unit, then take what else has gathered; nothing when the journal is to be closed."""
+        """Wait for a unit and until one is due, then take what has gathered; nothing when the journal is to be closed."""
         units: list[_Unit] = []
         size = 0
         while not units or (size < BATCH_BYTES_MAX and not self._queue.empty()):
@@ -195,8 +204,14 @@ class SqliteJournal:
             if unit is None:
                 self._queue.put(None)  # once more, for the call after this one
                 break
+            if not units:
+                self._urgent.wait(self._begin_at - monotonic())
+                self._urgent.clear()
+                self._begin_at = monotonic() + PACE_S
             units.append(unit)
             size += len(unit[0])
+        if size >= BATCH_BYTES_MAX:
+            self._urgent.set()  # somebody may wait for what is left
         return units
 
     def _fail(self, error: WeftError) -> None:

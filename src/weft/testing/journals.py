@@ -21,7 +21,7 @@ class CrashingJournal:
         self._closed = False
         self._listeners: list[tuple[Callable[[int], None], Callable[[BaseException], None]]] = []
 
-    def append(self, facts: Sequence[Fact]) -> int:
+    def append(self, facts: Sequence[Fact], *, urgent: bool = True) -> int:
         if self._failure is not None:
             raise MachineError(str(self._failure)) from self._failure
         if self._closed:
