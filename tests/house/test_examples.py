@@ -52,6 +52,13 @@ def test_failures(tmp_path: Path) -> None:
     assert run(tmp_path, "failures", "strict=true").returncode == 1
 
 
+def test_time_limits(tmp_path: Path) -> None:
+    done = run(tmp_path, "time_limits")
+    assert done.returncode == 1, done.stderr
+    assert "retry      slow_once" in done.stderr
+    assert "its `deadline`" in done.stderr or "exit 1" in done.stderr
+
+
 def test_the_demo(tmp_path: Path) -> None:
     done = run(tmp_path, "library_report", "out=report")
     assert done.returncode == 0, done.stderr
