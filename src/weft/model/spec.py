@@ -122,12 +122,6 @@ RECORDS: dict[str, Keys] = {
                 '{ day: { type: string, default: "2026-01-31" } }',
             ),
             Key(
-                "outputs",
-                MapOf(Anything(data=True), "an output"),
-                "What the run hands back: printed as JSON when it has succeeded.",
-                '{ rows: "${{ steps.fetch.output }}" }',
-            ),
-            Key(
                 "secrets",
                 ListOf(_env_name),
                 "Names of secrets, whose values come from the environment. A step gets those that it names under its own "
@@ -187,6 +181,12 @@ RECORDS: dict[str, Keys] = {
                 '{ fetch: { run: "echo 42" } }',
                 required=True,
             ),
+            Key(
+                "outputs",
+                MapOf(Anything(data=True), "an output"),
+                "What the run hands back: printed as JSON when it has succeeded.",
+                '{ rows: "${{ steps.fetch.output }}" }',
+            ),
         ),
         later=("finally", "deadline", "budget", "gates"),
         meant={
@@ -245,6 +245,8 @@ RECORDS: dict[str, Keys] = {
 }
 
 _STEP = (
+    Key("title", Text(), "What views show beside the id.", "Fetch the rows"),
+    Key("description", Text(), "For readers of the file.", "One page per shop."),
     Key(
         "run",
         Either((Text(what="a script", field="code"), ListOf(Text(field="data"), filled=True))),
@@ -313,8 +315,6 @@ _STEP = (
         "false",
         "false",
     ),
-    Key("title", Text(), "What views show beside the id.", "Fetch the rows"),
-    Key("description", Text(), "For readers of the file.", "One page per shop."),
 )
 _MEANT = {
     **dict.fromkeys(("cmd", "command", "script", "bash", "sh", "exec"), "run"),
