@@ -142,7 +142,7 @@ class Story:
         return format_duration(at - self.alive.pop(step)[1])
 
     def _pass_time(self, fact: Fact) -> None:
-        if self.attached and not isinstance(fact, f.EngineAttached):
+        if self.attached and not isinstance(fact, f.EngineAttached | f.RetryRequested):
             self._elapsed_s += fact.at - self._at
         self._at = fact.at
         self._offset = max(self._offset, fact.at - self._clock())
