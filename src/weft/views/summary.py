@@ -169,4 +169,4 @@ def _advice(state: State, run: str, failed: Sequence[int]) -> list[str]:
         return []
     step = visible(state.graph.ids[failed[0]])
     run = visible(run)
-    return ["", f"weft why {run} {step} · weft logs {run} {step} · weft show {run} · weft retry {run}"]
+    return ["", f"weft why {run} {step} · weft logs {run} {step} · weft retry {run}"]
