@@ -134,7 +134,7 @@ def _failure(state: State, i: int, tail_lines: int, paint: Paint, width: int, lo
     tried = f" ({attempt_words(attempts, state.steps[i])})" if attempts > 1 else ""
     step = visible(state.graph.ids[i])
     lines = [
-        f"{paint('✗', STYLES['failed'])} {paint(step, 'bold')}  {fit(message(error), max(width - len(step) - 8, 20))}{tried}"
+        f"{paint('✗', STYLES['failed'])} {paint(step, 'bold')}  {fit(message(error), max(width - len(step) - len(tried) - 4, 20))}{tried}"
     ]
     margin = "  " + paint("│", "dim") + " "
     lines += [margin + fit(line, width - 4) for line in last_lines(error.tail, min(tail_lines, TAIL_LINES_MAX))]
