@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import re
+import select
 import struct
 import termios
 from collections.abc import Iterator
@@ -188,8 +189,12 @@ def test_a_terminal_that_changes_its_size(tty: Tty) -> None:
 
 
 def _written(tty: Tty) -> str:
-    os.set_blocking(tty.master, False)
-    return os.read(tty.master, 1 << 16).decode().replace("\r\n", "\n")
+    """What was drawn, to the end of a drawing: the kernel hands it over in its own time, and in pieces."""
+    written = b""
+    while not written.endswith(b"\x1b[?2026l"):
+        assert select.select([tty.master], [], [], 10)[0], written
+        written += os.read(tty.master, 1 << 16)
+    return written.decode().replace("\r\n", "\n")
 
 
 def test_a_narrower_terminal_has_broken_the_old_rows(tty: Tty) -> None:
