@@ -3,8 +3,9 @@
 import msgspec
 from tale import Golden, nightly, step
 
+from weft.core.estimates import sample_of
 from weft.core.facts import Limits
-from weft.model.workflow import Pool, Sleep, Step, Workflow
+from weft.model.workflow import Argv, Pool, Shell, Sleep, Step, Workflow
 from weft.views import plan
 from weft.views.text import width_painted
 
@@ -75,5 +76,40 @@ def test_as_json() -> None:
         "estimated_makespan_s": 13.0,
         "parallel_max": 2,
     }
-    assert steps[2] == {"step": "load", "layer": 1, "needs": ("fetch",), "resources": {"database": 1}, "expect_s": None}
+    assert steps[2] == {
+        "step": "load",
+        "layer": 1,
+        "needs": ("fetch",),
+        "resources": {"database": 1},
+        "expect_s": None,
+        "estimate_s": 1.0,
+        "estimate_from": "assumed",
+        "estimate_runs": 0,
+    }
     assert msgspec.json.decode(msgspec.json.encode(steps))[0]["expect_s"] == 4.0
+
+
+def test_what_earlier_runs_teach(golden: Golden) -> None:
+    """The step by its own runs, by its action, by its kind; what they do not teach is said as well."""
+    steps = (
+        step("fetch", expect_s=9.0),
+        step("renamed", "fetch", action=Shell(script="./load.sh\n")),
+        step("new", "fetch"),
+        step("told", "new", expect_s=3.0, priority=1),
+        Step(id="rest", action=Sleep(seconds=5.0)),
+        Step(id="list", action=Argv(argv=("ls",))),
+    )
+    workflow = Workflow(name="w", steps=steps)
+    samples = [sample_of(nightly(), {"fetch": seconds, "load": 2.0}) for seconds in (1.0, 4.0)]
+    golden("plan_learned", plan.render(workflow, HERE, samples=samples, color=False) + "\n")
+    found = [
+        (one["estimate_s"], one["estimate_from"], one["estimate_runs"]) for one in plan.as_json(workflow, HERE, samples)["steps"]
+    ]
+    assert found == [
+        (2.5, "learned", 2),
+        (2.0, "same action", 2),
+        (2.25, "same kind", 2),
+        (3.0, "expect", 0),
+        (5.0, "sleep", 0),
+        (1.0, "assumed", 0),
+    ]

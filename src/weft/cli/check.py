@@ -2,17 +2,31 @@
 
 import sys
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from weft import app
-from weft.cli.common import leave, load, look_at, settings_options, show_problems, take_settings, use_color
+from weft.cli.common import (
+    find_run,
+    leave,
+    load,
+    look_at,
+    settings_options,
+    show_problems,
+    state_folder,
+    take_settings,
+    use_color,
+)
+from weft.core.facts import Limits
 from weft.model.errors import UsageError
 from weft.model.problem import Problem
 from weft.model.workflow import Workflow
 from weft.settings import Settings
+
+if TYPE_CHECKING:
+    from weft.core.estimates import Sample
 
 READ = ("format", "size_max", "time_scale", "color")
 
@@ -62,7 +76,7 @@ def _simulate(workflow: Workflow, settings: Settings, runs: int) -> None:
     from weft.sim.torture import torture
 
     settings.with_workflow(workflow)
-    limits = app.limits_of(settings["max_parallel"], app.cpu_count())
+    limits = _limits(settings)
     outcomes: Counter[str] = Counter()
     crashes = 0
     for seed in range(runs):
@@ -76,29 +90,78 @@ def _simulate(workflow: Workflow, settings: Settings, runs: int) -> None:
 
 
 @click.command("plan")
-@click.argument("file")
-@settings_options(*READ, "max_parallel", "schedule")
+@click.argument("file", required=False)
+@settings_options(*READ, "max_parallel", "schedule", "state")
+@click.option("--run", "run_name", metavar="RUN", help="Instead of a FILE: a run that was, with the times that its steps took.")
+@click.option(
+    "--what-if",
+    "questions",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Simulate it with another max_parallel, schedule or number of slots of a pool; may be given several times.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(file: str, as_json: bool, **options: Any) -> None:
-    """Show what FILE would run: layers, critical path, the widest layer, what can run in parallel. Nothing is run."""
+def plan(file: str | None, run_name: str | None, questions: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Show what FILE would run: layers, critical path, the widest layer, what can run in parallel. Nothing is run.
+
+    Times are those of earlier runs, else `expect`. `--what-if max_parallel=8 --what-if database=4` compares with a run under
+    other limits, in simulated time.
+    """
+    if (file is None) == (run_name is None):
+        raise UsageError("`weft plan` wants a FILE, or `--run RUN`")
     settings = take_settings(options)
+    if run_name is not None:
+        _plan_run(run_name, settings, questions, as_json=as_json)
+        return
+    assert file is not None
     loaded, _ = load(file, settings)
     assert loaded.workflow is not None
     workflow = msgspec.structs.replace(loaded.workflow, schedule=settings["schedule"], max_parallel=settings["max_parallel"])
-    show_plan(workflow, settings, as_json=as_json)
+    if questions:
+        from weft.cli.what_if import show
+        from weft.core.estimates import estimates
+        from weft.sim.foresight import perfect
+
+        known = zip(workflow.steps, estimates(workflow, _samples(workflow, settings)), strict=True)
+        past = perfect(workflow, {step.id: estimate.seconds for step, estimate in known}, _limits(settings))
+        show(past, questions, of=workflow.name, settings=settings, as_json=as_json)
+    else:
+        show_plan(workflow, settings, as_json=as_json)
+
+
+def _plan_run(name: str, settings: Settings, questions: tuple[str, ...], *, as_json: bool) -> None:
+    from weft.cli.what_if import show
+    from weft.journal.reader import read_facts
+    from weft.sim.replay import past_of
+
+    if not questions:
+        raise UsageError(
+            "`weft plan --run` wants a question like `--what-if max_parallel=8`; `weft show` shows the run as it was"
+        )
+    folder = find_run(name, settings)
+    show(past_of(read_facts(folder)), questions, of=f"run {folder.name}", settings=settings, as_json=as_json)
+
+
+def _limits(settings: Settings) -> Limits:
+    return app.limits_of(settings["max_parallel"], app.cpu_count())
+
+
+def _samples(workflow: Workflow, settings: Settings) -> "list[Sample]":
+    return app.samples(workflow, state_folder(settings), settings["time_scale"])
 
 
 def show_plan(workflow: Workflow, settings: Settings, *, as_json: bool) -> None:
+    """Print the plan of a workflow, with what earlier runs in this project teach."""
     from weft.views import plan as view
 
-    limits = app.limits_of(settings["max_parallel"], app.cpu_count())
+    limits, samples = _limits(settings), _samples(workflow, settings)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(view.as_json(workflow, limits)), indent=2))
+        click.echo(msgspec.json.format(msgspec.json.encode(view.as_json(workflow, limits, samples)), indent=2))
     else:
         from weft.views.outlet import screen_size
 
         color = use_color(settings["color"], sys.stdout)
-        click.echo(view.render(workflow, limits, color=color, width=screen_size(sys.stdout)[0]))
+        click.echo(view.render(workflow, limits, samples=samples, color=color, width=screen_size(sys.stdout)[0]))
 
 
 @click.command("schema")

@@ -207,15 +207,15 @@ def _facts(plan: Plan, width: int) -> list[tuple[str, str]]:
 def _sources(plan: Plan) -> str:
     """Where the estimates come from, by number of steps."""
     if not plan.timed:
-        return "nothing is known: no step says `expect`, none has succeeded in an earlier run; each counts the same"
+        return "unknown: no earlier run, no `expect`; each step counts the same"
     runs = max(estimate.runs for estimate in plan.estimates)
     told = [
         (plan.count("learned"), f"learned from {plural(runs, 'run')}"),
-        (plan.count("same action"), "from steps with the same action"),
-        (plan.count("expect"), "from `expect`"),
-        (plan.count("sleep"), "from the length of a sleep"),
-        (plan.count("same kind"), "from steps of the same kind"),
-        (plan.count("assumed"), "assumed to take 1s"),
+        (plan.count("same action"), "same action"),
+        (plan.count("expect"), "`expect`"),
+        (plan.count("sleep"), "sleep"),
+        (plan.count("same kind"), "same kind"),
+        (plan.count("assumed"), "assumed 1s"),
     ]
     return ", ".join(f"{count:,} {how}" for count, how in told if count)
 

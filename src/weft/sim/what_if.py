@@ -1,0 +1,67 @@
+"""What if: the same run, replayed under other limits. The production core decides; only the numbers that it is given differ."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from weft.core.facts import Limits
+from weft.core.measure import Measure, Numbers
+from weft.model.errors import UsageError
+from weft.model.suggest import did_you_mean
+from weft.model.workflow import Pool, Schedule
+from weft.sim.replay import Past, Player
+
+SLOTS_MAX: Final = 1_000_000
+"""More than any pool has; a slip of the finger is told from a question."""
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What shall be different; None and what is left out stay as they are. `pools` maps names to slots."""
+
+    limits: Limits | None = None
+    schedule: Schedule | None = None
+    pools: Mapping[str, int] = {}
+
+
+def under(past: Past, changes: Changes) -> Past:
+    """The same past under other limits. Raises UsageError for a pool that there is not, or that is then too small for a step."""
+    workflow = past.created.workflow
+    for name, slots in changes.pools.items():
+        if name not in workflow.resources:
+            raise UsageError(f"there is no pool `{name}`; {_hint(name, list(workflow.resources))}")
+        if not 1 <= slots <= SLOTS_MAX:
+            raise UsageError(f"a pool has from 1 to {SLOTS_MAX:,} slots, `{name}` cannot have {slots:,}")
+        for step in workflow.steps:
+            if step.resources.get(name, 0) > slots:
+                raise UsageError(f"step `{step.id}` asks for {step.resources[name]} of pool `{name}`, which would have {slots}")
+    pools = {name: _resized(pool, changes.pools.get(name)) for name, pool in workflow.resources.items()}
+    changed = msgspec.structs.replace(workflow, resources=pools, schedule=changes.schedule or workflow.schedule)
+    created = msgspec.structs.replace(past.created, workflow=changed)
+    return msgspec.structs.replace(past, created=created, limits=changes.limits or past.limits)
+
+
+def _resized(pool: Pool, slots: int | None) -> Pool:
+    return pool if slots is None else msgspec.structs.replace(pool, slots=slots)
+
+
+def _hint(name: str, pools: list[str]) -> str:
+    names = ("max_parallel", "schedule", *pools)
+    near = did_you_mean(name, names)
+    return f"did you mean `{near}`?" if near else "there are " + ", ".join(f"`{known}`" for known in names)
+
+
+def replayed(past: Past) -> Numbers:
+    """The numbers of a past that is played again."""
+    measure = Measure()
+    for fact in Player(past).play():
+        measure.see(fact)
+    return measure.numbers()
+
+
+def makespan_s(past: Past) -> float:
+    """The makespan alone, in half the time."""
+    player = Player(past)
+    for _ in player.play():
+        pass
+    return player.now

@@ -1,0 +1,64 @@
+"""What if: replays under other limits, where the answer is known."""
+
+import pytest
+from msgspec.structs import replace
+from test_sim_foresight import flow
+
+from weft.core.facts import Limits
+from weft.model.errors import UsageError
+from weft.model.workflow import Pool
+from weft.sim.foresight import perfect
+from weft.sim.replay import Past
+from weft.sim.what_if import Changes, makespan_s, replayed, under
+
+
+def past(text: str, limits: Limits, pool: int | None = None, **more: object) -> Past:
+    workflow, durations = flow(text, pool=pool, **more)  # type: ignore[arg-type]
+    return perfect(workflow, durations, limits)
+
+
+@pytest.mark.parametrize(
+    ("changes", "makespan", "held"),
+    [
+        (Changes(), 10.0, {"p": 4.0 + 7.0 + 9.0}),
+        (Changes(pools={"p": 2}), 5.0, {"p": 3.0 + 4.0}),
+        (Changes(pools={"p": 4}), 4.0, {}),
+        (Changes(pools={"p": 4}, limits=Limits(total=1)), 10.0, {"max_parallel": 20.0}),
+        (Changes(pools={"p": 4}, limits=Limits(computing=3)), 4.0, {"max_parallel": 2.0}),
+        (Changes(pools={"p": 4}, schedule="sequential"), 10.0, {"max_parallel": 1.0 + 3.0 + 6.0}),
+    ],
+)
+def test_pools_and_limits(changes: Changes, makespan: float, held: dict[str, float]) -> None:
+    before = past("a 1, b 2, c 3, d 4", Limits(), pool=1)
+    after = under(before, changes)
+    numbers = replayed(after)
+    assert numbers.makespan_s == makespan_s(after) == makespan
+    assert numbers.work_s == 10.0
+    assert numbers.held_s == held
+
+
+def test_another_schedule() -> None:
+    before = past("a 2, a2 2 < a, a3 2 < a2, b 6", Limits(), schedule="layers")
+    assert makespan_s(before) == 10.0
+    assert makespan_s(under(before, Changes(schedule="dataflow"))) == 6.0
+
+
+@pytest.mark.parametrize(
+    ("pools", "says"),
+    [
+        ({"q": 2}, "no pool `q`; there are `max_parallel`, `schedule`, `p`"),
+        ({"max_paralel": 2}, "did you mean `max_parallel`"),
+        ({"p": 0}, "cannot have 0"),
+        ({"p": 10**9}, "from 1 to 1,000,000 slots"),
+    ],
+)
+def test_what_cannot_be_asked(pools: dict[str, int], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        under(past("a 1", Limits(), pool=3), Changes(pools=pools))
+
+
+def test_a_pool_that_a_step_would_never_get() -> None:
+    workflow, durations = flow("a 1", pool=3)
+    workflow = replace(workflow, steps=(replace(workflow.steps[0], resources={"p": 3}),), resources={"p": Pool(slots=3)})
+    with pytest.raises(UsageError, match="step `a` asks for 3 of pool `p`, which would have 2"):
+        under(perfect(workflow, durations, Limits()), Changes(pools={"p": 2}))
