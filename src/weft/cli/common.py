@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from weft.engine.folder import RunFolder
-from weft.formats import Loaded
+from weft.formats import Budgets, Loaded
 from weft.model import shape, spec
 from weft.model.errors import Bug, UsageError, WeftError
 from weft.model.problem import Place
@@ -84,14 +84,18 @@ def load(file: str, settings: Settings) -> tuple[Loaded, bytes]:
     return loaded, data
 
 
+def budgets_of(settings: Settings) -> Budgets:
+    """What a file may cost."""
+    size_max = settings["size_max"]
+    return Budgets(yaml_bytes_max=size_max, json_bytes_max=size_max) if size_max else Budgets()
+
+
 def look_at(file: str, settings: Settings) -> tuple[Loaded, bytes]:
     """Read a workflow file and collect its problems."""
-    from weft.formats import Budgets
     from weft.formats import load as load_format
     from weft.host.source import read_source
 
-    size_max = settings["size_max"]
-    budgets = Budgets(yaml_bytes_max=size_max, json_bytes_max=size_max) if size_max else Budgets()
+    budgets = budgets_of(settings)
     data, problems = read_source(Path(file), size_max=budgets.json_bytes_max)
     if data is None:
         return Loaded(None, tuple(problems), "", lambda step: Place(file)), b""

@@ -57,6 +57,10 @@ class Document:
     def __init__(self, text: Callable[[], Text], value: Value, scan: Callable[[str, Wanted], Span]) -> None:
         self.value, self._text, self._scan = value, text, scan
 
+    def spans(self, wanted: Wanted) -> Span:
+        """Where the wanted values stand in the text."""
+        return self._scan(self._text().text, wanted)
+
     def places(self, wheres: Sequence[Where]) -> list[Place]:
         """The places, in the same order. For what is not in the document, that of the value it should be in."""
         wanted = Wanted()
