@@ -23,6 +23,7 @@ VERBS: Final = {
     "resume": ("run", "Go on with a run that was suspended or whose engine died."),
     "retry": ("run", "Try again what did not succeed in a run that has ended."),
     "cancel": ("run", "End a run for good."),
+    "init": ("init", "Write a commented workflow to begin with."),
     "fmt": ("fmt", "Write workflow files in their normal spelling."),
     "schema": ("check", "Print the JSON Schema of the workflow format."),
     "explain": ("check", "Explain an error code."),
