@@ -4,17 +4,18 @@ import os
 from pathlib import Path
 
 
-def make(folder: Path, *, sync: bool) -> None:
+def make(folder: Path, *, durable: bool) -> None:
     """Make the folder and what is missing above it, for this user only. Raises OSError."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(new):
         path.mkdir(mode=0o700, exist_ok=True)
-        if sync:
-            sync_entries(path.parent)
+        if durable:
+            sync(path.parent)
 
 
-def sync_entries(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """A file, or the entries of a folder. Not for a file of SQLite's that is open: closing it here would drop SQLite's locks."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final, Literal
@@ -76,10 +76,11 @@ class SqliteJournal:
         self._last = self._sum = self._durable = 0
         self._bytes_in = self._bytes_out = 0
         if create:
-            _create(folder, sync=self._power)
+            _create(folder, durable=self._power)
         self._lock = RunLock(folder)
         try:
             if create:
+                _lay_out(folder, durable=self._power)
                 self._begin()
             else:
                 self._find_end()
@@ -224,12 +225,27 @@ def _ignore(_: object) -> None:
     """What is called when nobody listens."""
 
 
-def _create(folder: Path, *, sync: bool) -> None:
+def _create(folder: Path, *, durable: bool) -> None:
     """The folder and an empty file in it, whose mode SQLite also gives to the log beside it."""
     try:
-        folders.make(folder, sync=sync)
+        folders.make(folder, durable=durable)
         os.close(os.open(folder / NAME, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
+        raise explain(error, folder) from error
+
+
+def _lay_out(folder: Path, *, durable: bool) -> None:
+    """Make the empty file a journal without facts. It is synced once, at the end: until then there is nothing to lose."""
+    try:
+        with closing(sqlite3.connect(folder / NAME, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            _migrate(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+        if durable:
+            folders.sync(folder / NAME)
+            folders.sync(folder)
+    except (*SQLITE_ERRORS, OSError) as error:
         raise explain(error, folder) from error
 
 
@@ -257,6 +273,9 @@ def _shut(connection: sqlite3.Connection, *, tidy: bool) -> None:
     with suppress(sqlite3.Error):
         if tidy:
             connection.execute("PRAGMA busy_timeout = 0")  # a reader that is just looking is no reason to wait
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:  # all facts are in the file and synced: whether the change of mode reaches the disk does not matter
+                connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA journal_mode = DELETE")
     with suppress(sqlite3.Error):
         connection.close()

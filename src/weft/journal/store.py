@@ -108,7 +108,7 @@ class Store:
             blob = digest.hexdigest()
             path.replace(self._folder / blob)
             if self._sync:
-                folders.sync_entries(self._folder)
+                folders.sync(self._folder)
         return Output(form=form, blob=blob, size=size)
 
     @contextmanager
@@ -126,7 +126,7 @@ class Store:
 
     def _prepare(self) -> None:
         """Make the folder; remove what processes that are gone left unfinished."""
-        folders.make(self._folder, sync=self._sync)
+        folders.make(self._folder, durable=self._sync)
         for path in self._folder.glob(f"*{_UNFINISHED}"):
             if not Path("/proc", path.name.partition("-")[0]).exists():
                 path.unlink(missing_ok=True)
