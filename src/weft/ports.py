@@ -85,12 +85,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     """What to add to the runner's base environment: `env`, secrets, WEFT_* (not the inputs)."""
     form: OutputForm
-    stdout: Path
-    stderr: Path
-    """Log files; the runner creates them."""
-    scratch: Path
+    stdout: str
+    stderr: str
+    """Paths of the log files, absolute as all paths here; the runner creates them."""
+    scratch: str
     """$WEFT_DIR; the runner creates it, and removes it after a success."""
-    cwd: Path
+    cwd: str
     secrets: tuple[str, ...] = ()
     """Values (not names) that may not appear in an argument list."""
 

@@ -251,9 +251,9 @@ def test_a_log_can_be_followed_while_the_step_runs(tmp_path: Path) -> None:
         job = make_job(tmp_path, Shell(script="echo early; sleep 1000"))
         runner.start(job, reports)
         async with asyncio.timeout(20):
-            while not job.stdout.exists():
+            while not Path(job.stdout).exists():
                 await asyncio.sleep(0.01)  # waiting for the file is the subject
-        assert job.stdout.read_text() == "early\n"
+        assert Path(job.stdout).read_text() == "early\n"
         runner.stop(job.key, 5)
         assert (await reports.ended(job.key)).outcome == "cancelled"
         await runner.close()

@@ -118,7 +118,7 @@ def state_folder(settings: Settings) -> Path:
 def log_of(folder: Path, step: str, attempt: int) -> str:
     """Path of what an attempt wrote, from here: its stderr, else its stdout; empty if it wrote nothing."""
     paths = RunFolder(folder)
-    written = (path for path in (paths.stderr(step, attempt), paths.stdout(step, attempt)) if path.exists())
+    written = filter(os.path.exists, (paths.stderr(step, attempt), paths.stdout(step, attempt)))
     return next(map(os.path.relpath, written), "")
 
 

@@ -109,7 +109,7 @@ class Printer:
             number = self._attempt or attempt
             for stream in self._streams:
                 path = self._paths.stdout(step, number) if stream == "out" else self._paths.stderr(step, number)
-                self._print_file(path, f"{step} (attempt {number}, std{stream})" if several else "")
+                self._print_file(Path(path), f"{step} (attempt {number}, std{stream})" if several else "")
         sys.stdout.buffer.flush()
 
     def _print_file(self, path: Path, heading: str) -> None:

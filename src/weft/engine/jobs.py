@@ -22,7 +22,7 @@ class Jobs:
         self._values = values
         self._folder = folder
         self._secrets = secrets
-        self._project = Path(created.project or ".")
+        self._project = created.project or "."
 
     def make(self, step: Step, attempt: int) -> Job:
         """The job of one attempt. Raises ExpressionError if a value that it refers to does not exist."""
@@ -42,7 +42,7 @@ class Jobs:
             stdout=self._folder.stdout(step.id, attempt),
             stderr=self._folder.stderr(step.id, attempt),
             scratch=self._folder.scratch_of(step.id, attempt),
-            cwd=self._project / step.cwd,
+            cwd=str(Path(self._project, step.cwd)) if step.cwd else self._project,
             secrets=tuple(self._secrets.values()),
         )
 

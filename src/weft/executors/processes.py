@@ -110,7 +110,7 @@ class ProcessExecutor:
 
     def start(self, job: Job, request: bytes, report: Report) -> None:
         try:
-            while not self._send(worker := self._find(str(job.cwd)), job, request):
+            while not self._send(worker := self._find(job.cwd), job, request):
                 pass  # It has died meanwhile; the next one.
         except OSError as error:
             if error.errno in SHORTAGES and self._busy:
@@ -210,7 +210,7 @@ class ProcessExecutor:
                 "WEFT_ATTEMPT": str(job.attempt),
                 "WEFT_DIR": slot.scratch,
             },
-            cwd=str(job.cwd),
+            cwd=job.cwd,
             output=slot.output,
             logs=(slot.stdout, slot.stderr) if slot.wrote else (),
             request=msgspec.Raw(request),

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 
 from weft.model.output import ErrorRecord
 
@@ -16,7 +15,7 @@ HINTS = {
 }
 
 
-def tail(*paths: Path) -> str:
+def tail(*paths: str) -> str:
     """The last lines of the first of these files that holds any, decoded as far as they can be."""
     for path in paths:
         try:

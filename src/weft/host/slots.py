@@ -28,7 +28,7 @@ class Slot:
         self.input = f"{stem}.input.json"
         self.script = f"{stem}.script"
         self.output = f"{stem}.output"
-        self._logs: dict[str, Path] = {}
+        self._logs: dict[str, str] = {}
         """Where to put what is written, for those files in which nothing has been found yet."""
 
     def lend(self, job: Job) -> None:
@@ -104,7 +104,7 @@ class Slots:
         output = None
         if os.path.lexists(slot.output):
             if succeeded:
-                output = job.stdout.with_name(f"{job.stdout.name}.output")
+                output = Path(f"{job.stdout}.output")
                 _move(slot.output, output)
             else:
                 os.unlink(slot.output)
@@ -159,9 +159,9 @@ def _is_empty(folder: str) -> bool:
         return False
 
 
-def _move(here: str, there: Path) -> None:
+def _move(here: str, there: str | Path) -> None:
     try:
         os.rename(here, there)
     except FileNotFoundError:  # The folder of an id with a slash.
-        there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(there), mode=0o700, exist_ok=True)
         os.rename(here, there)

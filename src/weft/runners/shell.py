@@ -114,9 +114,9 @@ class ShellRunner:
         argv, script = arguments(job, slot.script)
         if script:
             _write(slot.script, script.encode())
-        program, argv = self._located(argv, env, str(job.cwd))
+        program, argv = self._located(argv, env, job.cwd)
         mark = new_mark(job.run)
-        cwd = None if str(job.cwd) == os.getcwd() else str(job.cwd)
+        cwd = None if job.cwd == os.getcwd() else job.cwd
         try:
             return *spawn(program, argv, env, Streams(stdin, slot.stdout, slot.stderr), mark, cwd), mark
         except FileNotFoundError:  # What was there a moment ago is not: look again the next time.
@@ -165,7 +165,7 @@ class ShellRunner:
 
 
 def _success(job: Job, slot: Slot, end: Exit, output: Path | None) -> Ended:
-    payload: Payload = output or (job.stdout if slot.has_stdout else b"")
+    payload: Payload = output or (Path(job.stdout) if slot.has_stdout else b"")
     return Ended(key=job.key, outcome="ok", payload=payload, form=job.form, cpu_s=end.cpu_s, rss_bytes=end.rss_bytes)
 
 

@@ -114,9 +114,9 @@ def make_job(
         inputs=inputs or {},
         env=env or {},
         form=form,
-        stdout=folder / "logs" / f"{step}.{attempt}.out",
-        stderr=folder / "logs" / f"{step}.{attempt}.err",
-        scratch=folder / "work" / f"{step}.{attempt}",
-        cwd=cwd or Path.cwd(),
+        stdout=str(folder / "logs" / f"{step}.{attempt}.out"),
+        stderr=str(folder / "logs" / f"{step}.{attempt}.err"),
+        scratch=str(folder / "work" / f"{step}.{attempt}"),
+        cwd=str(cwd or Path.cwd()),
         secrets=secrets,
     )
