@@ -70,3 +70,14 @@ def test_what_if(weft: Weft) -> None:
 def test_what_cannot_be_asked(weft: Weft, arguments: list[str], says: str) -> None:
     weft.write("w.yaml", FLOW)
     assert says in weft("plan", *arguments, code=2).err
+
+
+def test_a_run_that_could_be_faster_says_how(weft: Weft) -> None:
+    weft.write(
+        "w.yaml", "resources: {db: 1}\nsteps: {a: {run: sleep 0.4, resources: {db: 1}}, b: {run: sleep 0.4, resources: {db: 1}}}"
+    )
+    done = weft("run", "w.yaml", "-j", "2")
+    assert "2 slots in pool `db` instead of 1" in done.err
+    (best, *_) = json.loads(weft("show", "--json").out)["advice"]
+    assert (best["kind"], best["name"], best["before"], best["after"]) == ("pool", "db", 1, 2)
+    assert best["gain_s"] >= 0.4  # a sleep is never shorter

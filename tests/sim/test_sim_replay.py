@@ -24,10 +24,8 @@ def test_a_run_under_its_own_limits(seed: int) -> None:
     not known, so this leaves out failures that stop others."""
     random = Random(seed)
     workflow = random_workflow(random)
-    if any(step.on_error in ("stop", "stop_layer") for step in workflow.steps):
-        faults = Faults()
-    else:
-        faults = Faults(fail=0.3, hang=0.2)
+    stops = any(step.on_error in ("stop", "stop_layer") for step in workflow.steps)
+    faults = Faults() if stops else Faults(fail=0.3, hang=0.2)
     world = World(workflow, seed=seed, limits=random_limits(random), faults=faults, check=False)
     facts = world.play()
     again, player = played(past_of(facts))
@@ -76,6 +74,19 @@ def test_attempts_that_an_engine_took_with_it_are_left_out() -> None:
     past = past_of(facts)
     assert past.limits == Limits(total=1)
     assert played(past)[1].now == 4.0
+
+
+def test_what_was_retried_began_anew() -> None:
+    """What had succeeded did not."""
+    first = [("a", "ok"), ("b", "failed")]
+    facts: list[Fact] = [created(step("a"), step("b")), f.EngineAttached(at=0.0, pid=1, host="h", limits=Limits())]
+    for at, ends in ((0.0, first), (10.0, [("b", "ok")])):
+        facts += [f.AttemptStarted(at=at, step=id_, attempt=1) for id_, _ in ends]
+        facts += [f.AttemptEnded(at=at + 3.0, step=id_, attempt=1, outcome=outcome) for id_, outcome in ends]  # type: ignore[arg-type]
+        facts += [f.RunEnded(at=at + 3.0, status="failed"), f.RetryRequested(at=at + 3.0, by="somebody")] if at == 0.0 else []
+    again, player = played(past_of(facts))
+    assert player.now == 3.0
+    assert [x.outcome for x in again if isinstance(x, f.AttemptEnded)] == ["ok", "ok"]
 
 
 def test_no_run() -> None:

@@ -1,6 +1,8 @@
 """The summary: one screen, whatever happened, and it says how to go on."""
 
+from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from weft.core.facts import Limits
 from weft.core.measure import Measure
 from weft.model.output import ErrorRecord
 from weft.model.workflow import Retry, Workflow
+from weft.sim.advice import Advice
 from weft.sim.foresight import foreseen_makespan_s
 from weft.sim.random_workflow import random_faults, random_limits, random_workflow
 from weft.sim.world import World
@@ -17,7 +20,15 @@ from weft.views.summary import render
 from weft.views.text import width_painted
 
 
-def summary(tale: Tale, *, possible_s: float | None = None, width: int = 100, height: int = 24, logs: bool = True) -> str:
+def summary(
+    tale: Tale,
+    *,
+    possible_s: float | None = None,
+    advice: Sequence[Advice] = (),
+    width: int = 100,
+    height: int = 24,
+    logs: bool = True,
+) -> str:
     measure = Measure()
     for fact in tale.facts:
         measure.see(fact)
@@ -26,6 +37,7 @@ def summary(tale: Tale, *, possible_s: float | None = None, width: int = 100, he
         measure.state,
         run="mupid-takol",
         possible_makespan_s=possible_s,
+        advice=advice,
         color=False,
         width=width,
         height=height,
@@ -39,6 +51,23 @@ def test_success(golden: Golden) -> None:
     tale = Tale(workflow).ok("left", 3.0).ok("right", 1.0).ok("join", 0.25)
     durations = {"left": 3.0, "right": 4.0, "join": 0.25}
     golden("summary_success", summary(tale, possible_s=foreseen_makespan_s(workflow, durations, Limits(computing=2))))
+
+
+def test_what_would_have_been_faster(golden: Golden) -> None:
+    """Each kind of advice in its words, with what a replay comes to."""
+    kinds: list[tuple[Any, str, float | str, float | str]] = [
+        ("pool", "database", 2, 4),
+        ("max_parallel", "", 2, 8),
+        ("schedule", "", "layers", "dataflow"),
+        ("retry", "", 3, 0),
+        ("step", "join", 0.25, 0.125),
+    ]
+    advice = [
+        Advice(kind=kind, name=name, before=before, after=after, makespan_s=3.0 - n / 2, gain_s=1.0 + n / 2)
+        for n, (kind, name, before, after) in enumerate(kinds)
+    ]
+    tale = Tale(Workflow(name="w", steps=(step("left"), step("right")))).ok("left", 3.0).ok("right", 1.0)
+    golden("summary_advice", summary(tale, advice=advice))
 
 
 def test_success_with_errors(golden: Golden) -> None:

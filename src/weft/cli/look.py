@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -20,6 +20,9 @@ from weft.journal.reader import read_facts
 from weft.model.errors import MachineError, UsageError
 from weft.model.suggest import did_you_mean
 from weft.settings import Settings
+
+if TYPE_CHECKING:
+    from weft.sim.advice import Advice
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -80,6 +83,13 @@ class Look:
         with suppress(MachineError):
             yield from read_facts(self.folder)
 
+    def advice(self) -> "list[Advice]":
+        """What would have made the run shorter on this machine."""
+        from weft.app import cpu_count
+        from weft.sim.advice import advise
+
+        return advise(self.state, self.numbers, self.facts, cpu_count())
+
     def step(self, step: str) -> str:
         """The step of that name. Raises UsageError with a suggestion."""
         if step not in self.state.graph.index:
@@ -105,7 +115,7 @@ def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
     look = Look(name, take_settings(options))
     if step is None:
         if as_json:
-            print_json(view.as_json(look.numbers, look.state, run=look.run, alive=look.alive))
+            print_json(view.as_json(look.numbers, look.state, run=look.run, alive=look.alive, advice=look.advice()))
         else:
             click.echo(view.render(look.numbers, look.state, run=look.run, color=look.color, width=_width(), alive=look.alive))
     else:

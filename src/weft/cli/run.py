@@ -257,6 +257,7 @@ class View:
                 click.echo(msgspec.json.format(msgspec.json.encode(outputs), indent=2))
 
     def _summary(self, result: app.Result) -> str:
+        from weft.sim.advice import advise
         from weft.views.outlet import screen_size
         from weft.views.summary import render
 
@@ -276,6 +277,7 @@ class View:
             measure.state,
             run=result.run,
             possible_makespan_s=possible_s,
+            advice=advise(measure.state, numbers, result.facts, app.cpu_count()),
             color=self.color,
             width=width,
             height=height,

@@ -13,8 +13,8 @@ import msgspec
 from weft.model.workflow import Action, Sleep, Workflow
 
 Source: TypeAlias = Literal["learned", "same action", "expect", "sleep", "same kind", "assumed"]
-"""Where an estimate comes from: earlier runs of the step itself, of steps with the same action; what the file says in `expect`, or
-as the length of a sleep; earlier runs of steps of the same kind (shell, python …); or nothing at all."""
+"""Where an estimate comes from: earlier runs of the step itself, of steps with the same action; what the file says in `expect`,
+or as the length of a sleep; earlier runs of steps of the same kind (shell, python …); or nothing at all."""
 
 LEARNED: tuple[Source, ...] = ("learned", "same action", "same kind")
 

@@ -57,6 +57,9 @@ def past_of(facts: Iterable[Fact]) -> Past:
                 tried.setdefault(fact.step, []).append(Tried(fact.at - started[fact.step], fact))
             case f.ConditionEvaluated():
                 verdicts[fact.step] = fact
+            case f.RetryRequested():  # what had not succeeded began anew
+                tried = {step: of for step, of in tried.items() if of[-1].end.outcome == "ok"}
+                verdicts = {step: verdict for step, verdict in verdicts.items() if step in tried}
             case f.EngineAttached():
                 limits = fact.limits
             case f.RunCreated():

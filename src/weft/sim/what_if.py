@@ -1,7 +1,6 @@
 """What if: the same run, replayed under other limits. The production core decides; only the numbers that it is given differ."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
@@ -11,9 +10,6 @@ from weft.model.errors import UsageError
 from weft.model.suggest import did_you_mean
 from weft.model.workflow import Pool, Schedule
 from weft.sim.replay import Past, Player
-
-SLOTS_MAX: Final = 1_000_000
-"""More than any pool has; a slip of the finger is told from a question."""
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +26,8 @@ def under(past: Past, changes: Changes) -> Past:
     for name, slots in changes.pools.items():
         if name not in workflow.resources:
             raise UsageError(f"there is no pool `{name}`; {_hint(name, list(workflow.resources))}")
-        if not 1 <= slots <= SLOTS_MAX:
-            raise UsageError(f"a pool has from 1 to {SLOTS_MAX:,} slots, `{name}` cannot have {slots:,}")
+        if slots < 1:
+            raise UsageError(f"a pool has at least 1 slot, `{name}` cannot have {slots}")
         for step in workflow.steps:
             if step.resources.get(name, 0) > slots:
                 raise UsageError(f"step `{step.id}` asks for {step.resources[name]} of pool `{name}`, which would have {slots}")

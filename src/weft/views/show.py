@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from heapq import nsmallest
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,6 +20,9 @@ from weft.views.runs import moment
 from weft.views.story import STOPPED, message, skip_reason
 from weft.views.summary import run_status
 from weft.views.text import STYLES, Cell, Paint, fit, last_lines, names, plural, table, visible, words
+
+if TYPE_CHECKING:
+    from weft.sim.advice import Advice
 
 ROWS_MAX: Final = 200
 """Steps that the table shows; of a larger run those that need attention, then the first in the file."""
@@ -62,9 +65,9 @@ def render(numbers: Numbers, state: State, *, run: str, color: bool, width: int 
     return "\n".join(lines)
 
 
-def as_json(numbers: Numbers, state: State, *, run: str, alive: bool = True) -> dict[str, Any]:
-    """The run as data: its status, the numbers of the run, and a list of steps in file order. Instants in seconds since the
-    epoch, times in seconds, memory in bytes."""
+def as_json(numbers: Numbers, state: State, *, run: str, alive: bool = True, advice: "Sequence[Advice]" = ()) -> dict[str, Any]:
+    """The run as data: its status, the numbers of the run, what would have made it shorter, and a list of steps in file order.
+    Instants in seconds since the epoch, times in seconds, memory in bytes."""
     created = state.created
     steps = [_step_json(state, step, i) for i, step in enumerate(numbers.steps)]
     known = msgspec.structs.asdict(numbers)
@@ -79,6 +82,7 @@ def as_json(numbers: Numbers, state: State, *, run: str, alive: bool = True) -> 
         "inputs": created.inputs if created else {},
         "outputs": state.outputs.outputs if state.outputs and not state.outputs.error else None,
         "numbers": {**known, "pools": [msgspec.structs.asdict(pool) for pool in numbers.pools]},
+        "advice": [msgspec.structs.asdict(one) for one in advice],
         "steps": steps,
     }
 

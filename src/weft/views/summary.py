@@ -1,7 +1,7 @@
 """What a run came to, on one screen: outcome, speedup, what held it back, what failed, and how to go on."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weft.core.measure import Numbers
 from weft.core.state import State
@@ -10,6 +10,9 @@ from weft.model.output import ErrorRecord
 from weft.model.units import format_duration
 from weft.views.story import attempt_words, message
 from weft.views.text import STYLES, Paint, chain, fit, fit_name, last_lines, names, percent, plural, visible, words
+
+if TYPE_CHECKING:
+    from weft.sim.advice import Advice
 
 SCREEN_LINES: Final = 24
 """What fits the smallest terminal that people use."""
@@ -36,6 +39,7 @@ def render(
     *,
     run: str,
     possible_makespan_s: float | None,
+    advice: "Sequence[Advice]" = (),
     color: bool,
     width: int = 100,
     height: int = SCREEN_LINES,
@@ -44,19 +48,21 @@ def render(
     """The summary as text, about `height` lines of at most `width` columns.
 
     `possible_makespan_s`: makespan in seconds of the same steps under the same limits with perfect foresight, if known.
+    `advice`: what would have made the run shorter.
     """
     paint = Paint(color)
     room = width - LABEL_WIDTH
     rows = [*_outcome(numbers, state, run, room), *_numbers(numbers, possible_makespan_s, room)]
+    rows += [("" if n else "faster", advised(one)) for n, one in enumerate(advice)]
     style = STYLES.get(run_status(state), "bold")
     lines = [
         paint(label.ljust(LABEL_WIDTH - 2), "dim" if n else style) + "  " + fit(text, room)
         for n, (label, text) in enumerate(rows)
     ]
     failed = _failed(state)
-    advice = _advice(state, run, failed)
-    left = height - len(lines) - len(advice) - 2
-    return "\n".join(["", *lines, *_failures(state, failed, left, paint, width, logs), *advice])
+    last = _go_on(state, run, failed)
+    left = height - len(lines) - len(last) - 2
+    return "\n".join(["", *lines, *_failures(state, failed, left, paint, width, logs), *last])
 
 
 # ---- numbers ----
@@ -102,6 +108,27 @@ def _numbers(numbers: Numbers, possible_makespan_s: float | None, width: int) ->
     return rows
 
 
+def advised(advice: "Advice") -> str:
+    """A change, and what a replay of the run with it comes to."""
+    gain = f"{format_duration(advice.makespan_s)}, {percent(advice.gain_s / (advice.makespan_s + advice.gain_s))} less"
+    return f"{_change(advice)}: {gain}"
+
+
+def _change(advice: "Advice") -> str:
+    name, before, after = visible(advice.name), advice.before, advice.after
+    match advice.kind:
+        case "schedule":
+            return f"`schedule: {after}` instead of `{before}`"
+        case "max_parallel":
+            return f"`-j {after}` instead of {before} at once"
+        case "pool":
+            return f"{after} slots in pool `{name}` instead of {before}"
+        case "retry":
+            return f"without the {plural(int(before), 'failed attempt')} of steps that succeeded later"
+        case "step":
+            return f"`{fit_name(name, 32)}` in half its {format_duration(float(before))} (shorten or split it)"
+
+
 # ---- failures ----
 
 
@@ -133,9 +160,8 @@ def _failure(state: State, i: int, tail_lines: int, paint: Paint, width: int, lo
     error, attempts = state.errors[i], state.attempts[i]
     tried = f" ({attempt_words(attempts, state.steps[i])})" if attempts > 1 else ""
     step = visible(state.graph.ids[i])
-    lines = [
-        f"{paint('✗', STYLES['failed'])} {paint(step, 'bold')}  {fit(message(error), max(width - len(step) - len(tried) - 4, 20))}{tried}"
-    ]
+    said = fit(message(error), max(width - len(step) - len(tried) - 4, 20))
+    lines = [f"{paint('✗', STYLES['failed'])} {paint(step, 'bold')}  {said}{tried}"]
     margin = "  " + paint("│", "dim") + " "
     lines += [margin + fit(line, width - 4) for line in last_lines(error.tail, min(tail_lines, TAIL_LINES_MAX))]
     lines += _hint(error, width)
@@ -159,7 +185,7 @@ def _skipped_because(state: State, i: int) -> list[str]:
 # ---- how to go on ----
 
 
-def _advice(state: State, run: str, failed: Sequence[int]) -> list[str]:
+def _go_on(state: State, run: str, failed: Sequence[int]) -> list[str]:
     if state.suspended:
         return ["", f"go on: weft resume {visible(run)}    give up: weft cancel {visible(run)}"]
     if state.cancelled:
