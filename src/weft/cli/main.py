@@ -28,6 +28,7 @@ VERBS: Final = {
     "schema": ("check", "Print the JSON Schema of the workflow format."),
     "explain": ("check", "Explain an error code."),
     "doctor": ("doctor", "Show the machine, the settings with their origins, and what is missing."),
+    "completion": ("completion", "Print a script that completes in bash, zsh or fish."),
 }
 """verb → (module of weft.cli, one line of help). The order is that of the help."""
 
