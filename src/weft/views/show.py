@@ -105,11 +105,12 @@ def _row(state: State, step: StepNumbers, i: int) -> list[Cell]:
         format_duration(step.run_s) if step.run_s else "",
         format_duration(step.cpu_s) if step.cpu_s else "",
         format_size(step.rss_bytes) if step.rss_bytes else "",
-        (_note(state, i), "dim"),
+        (note(state, i), "dim"),
     ]
 
 
-def _note(state: State, i: int) -> str:
+def note(state: State, i: int) -> str:
+    """Why a step is as it is, in a few words; empty where its status says it all."""
     match state.status[i]:
         case Status.FAILED:
             return message(state.errors[i])

@@ -12,7 +12,8 @@ from weft.core.measure import Numbers
 from weft.core.state import State
 from weft.core.why import status_word
 from weft.model.units import format_duration
-from weft.views.report.text import GLYPHS, Write, note
+from weft.views.report.text import GLYPHS, Write
+from weft.views.show import note
 from weft.views.text import fit_name, plural, words
 
 STEPS_MAX: Final = 90

@@ -16,8 +16,9 @@ from weft.core.why import status_word
 from weft.model.units import format_duration
 from weft.views.report import charts, graph
 from weft.views.report.chronicle import ATTEMPTS, Chronicle
-from weft.views.report.text import GLYPHS, Write, masker, note, writer
+from weft.views.report.text import GLYPHS, Write, masker, writer
 from weft.views.runs import moment
+from weft.views.show import note
 from weft.views.summary import run_status
 from weft.views.text import last_lines, percent, plural, visible, words
 

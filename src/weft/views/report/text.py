@@ -4,11 +4,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final, TypeAlias
 
-from weft.core.state import State
-from weft.core.status import Status
-from weft.core.why import why
 from weft.model.masking import MASK, spellings
-from weft.views.story import STOPPED, message, skip_reason
 from weft.views.text import visible
 
 Write: TypeAlias = Callable[[str], str]
@@ -42,17 +38,3 @@ def masker(secrets: Sequence[str]) -> Callable[[str], str]:
 
 def writer(masked: Callable[[str], str]) -> Write:
     return lambda text: escape(visible(masked(text)))
-
-
-def note(state: State, i: int) -> str:
-    """Why a step is as it is, in a few words; empty where its status says it all."""
-    match state.status[i]:
-        case Status.FAILED:
-            return message(state.errors[i])
-        case Status.CANCELLED:
-            return STOPPED[state.stop_causes[i]]
-        case Status.SKIPPED:
-            return skip_reason(state.skips[i])
-        case Status.READY | Status.STOPPING | Status.BACKING_OFF:
-            return visible(why(state, i).reason)
-    return ""
