@@ -77,7 +77,7 @@ def test_more_at_once() -> None:
     assert advised(run(text, limits=Limits(waiting=1), waits=True))[0] == "max_parallel 1 → 4: 2"
 
 
-@pytest.mark.parametrize(("cpu", "cpus", "most"), [(1.0, 2, None), (0.5, 2, 4), (1.0, 3, 3), (0.1, 2, 7)])
+@pytest.mark.parametrize(("cpu", "cpus", "most"), [(1.0, 2, None), (0.5, 2, 3), (1.0, 4, 3), (0.5, 4, 4), (0.1, 2, 7)])
 def test_not_more_than_the_processors_can_take(cpu: float, cpus: int, most: int | None) -> None:
     found = advised(run("a 2, b 2, c 2, d 2, e 2, f 2, g 2", limits=Limits(computing=2), cpu=cpu), cpus)
     assert [one for one in found if "max_parallel" in one] == (

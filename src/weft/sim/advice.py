@@ -40,6 +40,9 @@ SMALL_POOL: Final = 16
 OF_THE_MACHINE: Final = ("cpu", "mem", "gpu")
 """Pools that nobody can make larger by writing a number."""
 
+CPU_SHARE_MAX: Final = 0.8
+"""Of the processors: what steps take of them was measured while they shared them, and is less than what they would take."""
+
 Kind: TypeAlias = Literal["schedule", "max_parallel", "pool", "step", "retry"]
 
 
@@ -112,7 +115,7 @@ def _advice(kind: Kind, before: float | str, after: float | str, name: str = "")
 def _more_at_once(past: Past, numbers: Numbers, cpus: int) -> Iterator[tuple[Advice, Past]]:
     """Twice as many at once, and all at once, as far as the processors can take them."""
     share = _cpu_share(past.created.workflow, numbers.steps)
-    most = min(int(cpus / share), len(numbers.steps)) if share else len(numbers.steps)
+    most = min(int(CPU_SHARE_MAX * cpus / share), len(numbers.steps)) if share else len(numbers.steps)
     now = past.limits.total or past.limits.computing or past.limits.waiting
     if now is None:
         return
