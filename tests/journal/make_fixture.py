@@ -29,11 +29,13 @@ WORKFLOW = Workflow(
     resources={"database": Pool(slots=2)},
     max_parallel=4,
     schedule="layers",
+    timeout_s=3600.0,
     steps=(
         Step(id="fetch", action=Shell(script="curl -f $url", shell=("bash", "-c")), inputs={"url": "x"}, secrets=("TOKEN",)),
         Step(id="list", action=Argv(argv=("ls", "-l")), needs=("fetch",), resources={"database": 1}, output="lines"),
         Step(id="count", action=Python(code="def run(i): return 1"), needs=("list",), retry=Retry(times=2, when=("timeout",))),
         Step(id="rest", action=Sleep(seconds=0.5), condition="always()", on_error="continue", timeout_s=60.0, expect_s=0.5),
+        Step(id="last", action=Sleep(seconds=0.0), on_error="stop", drain=True, deadline_s=3.5),
     ),
 )
 
@@ -52,6 +54,7 @@ def facts(blob: Output) -> list[f.Fact]:
             digest="ab" * 32,
             project="project",
             time_scale=0.5,
+            estimates={"fetch": 0.25},
             durability="power",
             version="0.1.0",
         ),
@@ -76,6 +79,9 @@ def facts(blob: Output) -> list[f.Fact]:
         f.StepCancelled(at=1764000006.0, step="count", cause="cancel"),
         f.OutputsEvaluated(at=1764000007.0, outputs={"rows": 2**70}, error=ERROR),
         f.RunEnded(at=1764000007.0, status="cancelled"),
+        f.RetryRequested(at=1764000008.0, by="somebody"),
+        f.RunTimedOut(at=1764000009.0),
+        f.RunEnded(at=1764000010.0, status="failed"),
     ]
 
 
