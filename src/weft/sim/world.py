@@ -80,7 +80,9 @@ class World:
 
     def play(self) -> list[Fact]:
         """Run to the end. Raises Violation if the core breaks a rule."""
-        created = f.RunCreated(at=0.0, run="sim", workflow=self.workflow, inputs={}, seed=self.seed)
+        ids = [step.id for step in self.workflow.steps]
+        learned = {id_: 10 * draw(self.seed, id_, -3) for id_ in ids if draw(self.seed, id_, -2) < 0.2}
+        created = f.RunCreated(at=0.0, run="sim", workflow=self.workflow, inputs={}, seed=self.seed, estimates=learned)
         self._turn([created, self._attached()])
         while not (self.saved.ended and self.saved.seq == self.state.seq) or self._tries_again():
             self.turns += 1
