@@ -15,7 +15,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parent / ".bench"
 HARNESS = Path(os.environ.get("BENCH_PEERS") or HERE.parents[1] / "shared" / "bench" / "peers").resolve()
-PEERS = "weft-mem,weft,weft-shell,loop,asyncio,asyncio-dyn,threadpool,posix_spawn-py,xargs,sqlite-wal-normal,sqlite-wal-full,log-fdatasync"
+CONTROLS = "loop,asyncio,asyncio-dyn,threadpool,posix_spawn-py,xargs,sqlite-wal-normal,sqlite-wal-full,log-fdatasync"
+PEERS = f"weft-mem,weft,weft-shell,{CONTROLS}"
 
 
 def main() -> int:
