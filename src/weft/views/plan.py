@@ -36,8 +36,8 @@ LABEL_WIDTH: Final = 15
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`estimates`, and their seconds in `weights`, by step number. `path`: the critical path. `foreseen`: a simulated run under
-    `limits`; None for a workflow that is too large."""
+    """`estimates`, and their seconds in `weights`, by step number; where nothing is known, and so not `timed`, these are steps.
+    `path`: the critical path. `foreseen`: a simulated run under `limits`; None for a workflow that is too large."""
 
     workflow: Workflow
     limits: Limits
@@ -45,17 +45,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     layers: list[list[int]]
     estimates: list[Estimate]
     weights: list[float]
+    timed: bool
     path: list[int]
     foreseen: Foreseen | None
 
     def count(self, *sources: Source) -> int:
         """Steps whose estimates come from there."""
         return sum(estimate.source in sources for estimate in self.estimates)
-
-    @property
-    def timed(self) -> bool:
-        """Whether weights are seconds. Else they are steps."""
-        return self.count("assumed") < len(self.weights)
 
     def amount(self, weight: float) -> str:
         return format_duration(weight) if self.timed else plural(round(weight), "step")
@@ -74,6 +70,7 @@ def make(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) -> 
         layers=graph.layers(),
         estimates=known,
         weights=weights,
+        timed=any(estimate.source != "assumed" for estimate in known),
         path=graph.critical_path(weights),
         foreseen=foresee(workflow, durations, limits) if len(graph) <= SIMULATED_STEPS_MAX else None,
     )
