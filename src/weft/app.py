@@ -17,7 +17,7 @@ from weft.core.facts import Fact, Limits
 from weft.core.state import State
 from weft.model.errors import UsageError
 from weft.model.output import Output
-from weft.model.workflow import Argv, Python, Shell, Sleep, Step, Value, Workflow
+from weft.model.workflow import Argv, Flow, Python, Shell, Sleep, Step, Value, Workflow, every_step
 from weft.ports import Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
         state, outputs = State(), {}
         for fact in journal.read():
             apply(state, fact)
-            if isinstance(fact, f.AttemptEnded) and fact.output is not None:
+            if isinstance(fact, f.AttemptEnded | f.StepSucceeded) and fact.output is not None:
                 outputs[fact.step] = fact.output
         _refuse_unfit(state, folder.name, then)
         _say_if_changed(first, options.say)
@@ -292,7 +292,8 @@ def _runners(workflow: Workflow, folder: Path, workers: int, say: Callable[[str]
 
     `workers`: how many Python workers are started at once, before a step asks for them.
     """
-    kinds = {type(step.action) for step in workflow.steps}
+    actions = [step.action for step in every_step(workflow)]
+    kinds = set(map(type, actions))
     base = {name: value for name, value in os.environ.items() if name not in workflow.secrets}
     runners: dict[type, Runner] = {}
     if kinds & {Shell, Argv}:
@@ -304,7 +305,7 @@ def _runners(workflow: Workflow, folder: Path, workers: int, say: Callable[[str]
         from weft.runners.python import PythonRunner
 
         executor = ProcessExecutor(base, folder, folder.name)
-        executor.prewarm(min(workers, sum(isinstance(step.action, Python) for step in workflow.steps)))
+        executor.prewarm(min(workers, sum(isinstance(action, Python) for action in actions)))
         runners[Python] = PythonRunner(executor)
     if Sleep in kinds:
         from weft.runners.sleep import SleepRunner
@@ -317,6 +318,8 @@ def fail_fast(workflow: Workflow) -> Workflow:
     """The workflow with every `on_error: isolate` turned into `stop`."""
 
     def strict(step: Step) -> Step:
+        if isinstance(step.action, Flow):
+            step = msgspec.structs.replace(step, action=Flow(fail_fast(step.action.workflow)))
         return msgspec.structs.replace(step, on_error="stop") if step.on_error == "isolate" else step
 
     return msgspec.structs.replace(workflow, steps=tuple(map(strict, workflow.steps)))

@@ -3,9 +3,8 @@
 import pytest
 from story import flow, step
 
-from weft.core.demand import Demands
 from weft.core.estimates import STEPS_MAX, Estimate, Sample, estimates, learned, median, sample_of
-from weft.model.graph import Graph
+from weft.core.state import State
 from weft.model.workflow import Argv, Shell, Step, Workflow
 
 
@@ -57,8 +56,9 @@ def test_where_an_estimate_comes_from() -> None:
 
 
 def order(workflow: Workflow, known: dict[str, float]) -> list[str]:
-    graph = Graph(workflow.steps)
-    return [graph.ids[i] for i in Demands(workflow, graph, known).by_rank]
+    state = State()
+    state.load(workflow, known)
+    return [state.graph.ids[rank[-1]] for rank in sorted(state.demands.rank)]
 
 
 def test_the_longest_remaining_path_is_weighed_by_them() -> None:

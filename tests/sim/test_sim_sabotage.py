@@ -113,13 +113,13 @@ def write_behind(good: Any, turn: Turn) -> None:
     turn.state.failed_soft += 1
 
 
-def any_fits(good: Any, turn: Turn, free: Any, rank: int, k: int) -> Any:
+def any_fits(good: Any, turn: Turn, free: Any, rank: Any, k: int) -> Any:
     """One unit is enough, whatever a step asks for."""
     enough = dict.fromkeys(range(len(turn.state.demands.pools)), 1e9)
     return good(turn, {pool: 1e9 if free[pool] > 0 else 0 for pool in enough}, rank, k)
 
 
-def start_twice(good: Any, turn: Turn, free: Any, rank: int, k: int) -> Any:
+def start_twice(good: Any, turn: Turn, free: Any, rank: Any, k: int) -> Any:
     lacking = good(turn, free, rank, k)
     if lacking is None and turn.commands:
         turn.order(turn.commands[-1])

@@ -120,10 +120,13 @@ def test_rows_fit_whatever_happens(seed: int, width: int, height: int) -> None:
         assert all(width_painted(row) <= width for row in rows)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 20))), st.integers(0, 5))
-def test_a_shortlist_gives_the_least_that_count(changes: list[tuple[bool, int]], count: int) -> None:
-    shortlist: Shortlist[int] = Shortlist()
-    members: set[int] = set()
+ITEMS = st.tuples(st.floats(0, 9), st.integers(0, 20))
+
+
+@given(st.lists(st.tuples(st.booleans(), ITEMS)), st.integers(0, 5))
+def test_a_shortlist_gives_the_least_that_count(changes: list[tuple[bool, tuple[float, int]]], count: int) -> None:
+    shortlist: Shortlist[tuple[float, int]] = Shortlist()
+    members: set[tuple[float, int]] = set()
     for comes, item in changes:
         if comes:
             shortlist.add(item)

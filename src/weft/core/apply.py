@@ -10,6 +10,7 @@ from typing import Any
 
 from weft.core import facts as f
 from weft.core.facts import Fact
+from weft.core.growth import grown
 from weft.core.state import Attempt, State
 from weft.core.status import TABLE, Event, Status
 from weft.model.errors import Bug
@@ -50,6 +51,11 @@ def _settle(state: State, i: int) -> None:
         state.front += 1
         state.front_seq = state.seq
         state.agenda.extend(state.parked.pop(state.front, ()))
+    parent = state.graph.parent.get(i)
+    if parent is not None:
+        state.unsettled_children[parent] -= 1
+        if not state.unsettled_children[parent]:
+            state.agenda.append(parent)
 
 
 def _release(state: State, i: int, number: int) -> float:
@@ -69,8 +75,7 @@ def _release(state: State, i: int, number: int) -> float:
 
 def _run_created(state: State, fact: f.RunCreated) -> None:
     state.created = fact
-    state.load(fact.workflow, fact.estimates)
-    state.unblocked_seq = [state.seq] * len(state.steps)  # nothing starts for a run that is not on disk
+    state.load(fact.workflow, fact.estimates)  # nothing starts for a run that is not on disk: all are unblocked by this fact
     state.agenda.extend([i for i, needs in enumerate(state.unsettled) if not needs])
     state.outputs_due = not state.open
     if fact.workflow.timeout_s is not None:
@@ -134,17 +139,19 @@ def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
 
 
 def _retry_requested(state: State, fact: f.RetryRequested) -> None:
-    """What did not succeed is as if it had never been tried, but for the numbers of its attempts."""
-    again = [i for i, status in enumerate(state.status) if status.settled and status is not Status.SUCCEEDED]
+    """What did not succeed is as if it had never been tried, but for the numbers of its attempts. What it is part of goes on."""
+    failed = [i for i, status in enumerate(state.status) if status.settled and status is not Status.SUCCEEDED]
+    parts = {above for i in failed for above in state.graph.above(i)}
+    again = sorted(parts.union(failed))
     for i in again:
-        _move(state, i, Event.RETRY)
+        _move(state, i, Event.REOPENED if i in state.graph.children else Event.RETRY)
         state.failures[i] = 0
         state.unblocked_seq[i] = state.seq
     for about in (state.errors, state.skips, state.verdicts, state.stop_causes, state.first_started):
         for i in again:
             about.pop(i, None)
     state.reopen(fact.at)
-    state.agenda.extend([i for i in again if not state.unsettled[i]])
+    state.agenda.extend([i for i in again if not state.unsettled[i] or i in state.graph.children])
 
 
 def _steps_ready(state: State, fact: f.StepsReady) -> None:
@@ -164,6 +171,17 @@ def _steps_ready(state: State, fact: f.StepsReady) -> None:
         if rank < state.posted[k]:
             state.posted[k] = rank
             heappush(state.heads[pool].setdefault(weight, []), (rank, k))
+
+
+def _steps_added(state: State, fact: f.StepsAdded) -> None:
+    if not fact.parent:
+        state.agenda.extend(state.grow(fact.steps, None, fact.layer))
+        return
+    parent = state.graph.index[fact.parent]
+    _move(state, parent, Event.EXPANDED)
+    added = state.grow(grown(state.steps[parent], fact.keys), parent, state.graph.layer[parent])
+    state.keys.update(zip(added, fact.keys, strict=False))  # a sub-workflow has none
+    state.agenda.extend(added or [parent])
 
 
 def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
@@ -196,16 +214,21 @@ def _backoff_started(state: State, fact: f.BackoffStarted) -> None:
     heappush(state.timers, (fact.until, i, fact.attempt))
 
 
+def _step_succeeded(state: State, fact: f.StepSucceeded) -> None:
+    _move(state, state.graph.index[fact.step], Event.SUCCEEDED)
+
+
 def _step_failed(state: State, fact: f.StepFailed) -> None:
     i = state.graph.index[fact.step]
     _move(state, i, Event.FAILED)
     state.pending.pop(i, None)
     state.errors[i] = fact.error
     step, layer = state.steps[i], state.graph.layer[i]
-    if step.on_error == "continue":
+    if state.forgiven(i):
         state.failed_soft += 1
+    if step.on_error == "continue":
         return
-    state.failed_hard += 1
+    state.failed_hard += not state.forgiven(i)
     if step.on_error == "stop" and (state.stopped_by is None or state.steps[state.stopped_by].drain > step.drain):
         state.stopped_by = i
         state.halt_due = True
@@ -254,9 +277,11 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.SuspendRequested: _suspend_requested,
     f.RetryRequested: _retry_requested,
     f.StepsReady: _steps_ready,
+    f.StepsAdded: _steps_added,
     f.AttemptStarted: _attempt_started,
     f.AttemptStopping: _attempt_stopping,
     f.BackoffStarted: _backoff_started,
+    f.StepSucceeded: _step_succeeded,
     f.StepFailed: _step_failed,
     f.StepCancelled: _step_cancelled,
     f.StepsSkipped: _steps_skipped,

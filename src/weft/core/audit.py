@@ -32,6 +32,13 @@ def _audit_steps(state: State) -> Iterator[str]:
             yield f"{name} runs attempt {state.alive[i].number} of {state.attempts[i]}"
         if i in state.alive and (status is Status.STOPPING) != (state.alive[i].cause is not None):
             yield f"{name} has the stop cause {state.alive[i].cause}"
+        if status is Status.EXPANDED and not state.steps[i].grows:
+            yield f"{name} stands for no others"
+        left = sum(not state.status[part].settled for part in state.graph.children.get(i, ()))
+        if left != state.unsettled_children.get(i, 0):
+            yield f"{name} counts {state.unsettled_children.get(i, 0)} parts that have not settled, there are {left}"
+        if left and status is not Status.EXPANDED:
+            yield f"{name} has {left} parts that have not settled"
         if (status is Status.BACKING_OFF) != (i in state.backoff_until):
             yield f"{name} has no backoff to match"
         if (status is Status.READY) != (i in state.ready[state.demands.kind[i]]):
@@ -95,7 +102,7 @@ def _audit_progress(state: State) -> Iterator[str]:
         if status is Status.READY and all(state.free(pool) >= weight for pool, weight in state.demands.of(i)):
             yield f"{name} is ready and fits, and was not started"
         if status is Status.WAITING and not state.unsettled[i]:
-            asked = state.steps[i].condition and i not in state.verdicts
+            asked = (state.steps[i].condition and i not in state.verdicts) or state.steps[i].grows
             parked = state.workflow.schedule == "layers" and state.graph.layer[i] > state.front
             if not asked and not parked:
                 yield f"{name} waits for nothing"

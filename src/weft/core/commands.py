@@ -29,6 +29,18 @@ class EvaluateCondition(Base, frozen=True, kw_only=True):
     step: str
 
 
+class EvaluateItems(Base, frozen=True, kw_only=True):
+    """Evaluate the items of this fan-out, or check the inputs of this sub-workflow, and answer with ItemsEvaluated."""
+
+    step: str
+
+
+class EvaluateGroup(Base, frozen=True, kw_only=True):
+    """Evaluate the outputs of this sub-workflow and answer with GroupEvaluated."""
+
+    step: str
+
+
 class EvaluateOutputs(Base, frozen=True, kw_only=True):
     """Evaluate the outputs of the run and answer with OutputsEvaluated."""
 
@@ -37,4 +49,4 @@ class Leave(Base, frozen=True, kw_only=True):
     """The run has ended or is suspended: close the journal and go."""
 
 
-Command: TypeAlias = StartAttempt | StopAttempt | EvaluateCondition | EvaluateOutputs | Leave
+Command: TypeAlias = StartAttempt | StopAttempt | EvaluateCondition | EvaluateItems | EvaluateGroup | EvaluateOutputs | Leave

@@ -13,11 +13,12 @@ from weft.core import facts as f
 from weft.core.commands import EvaluateOutputs, Leave
 from weft.core.dispatch import dispatch
 from weft.core.facts import Observed
+from weft.core.groups import expand
 from weft.core.halt import halt, stop
 from weft.core.state import State
 from weft.core.status import Status
-from weft.core.turn import Turn
-from weft.core.verdict import Round, judge, too_late
+from weft.core.turn import Round, Turn
+from weft.core.verdict import judge, too_late
 from weft.model.output import ErrorRecord
 
 
@@ -123,6 +124,10 @@ def _outcome(state: State) -> f.Outcome:
 def _admit(turn: Turn, fact: Observed) -> None:
     """Apply an observed fact if there is a place for it."""
     state = turn.state
+    if isinstance(fact, f.Answer):
+        if state.created is not None and not state.ended and not state.suspended:
+            _admit_answer(turn, fact)
+        return
     fact = msgspec.structs.replace(fact, at=turn.now)
     match fact:
         case f.RunCreated() if state.created is None:
@@ -151,6 +156,23 @@ def _admit(turn: Turn, fact: Observed) -> None:
 
 def _awaits_verdict(state: State, i: int) -> bool:
     return state.status[i] is Status.WAITING and not state.unsettled[i] and i not in state.verdicts
+
+
+def _admit_answer(turn: Turn, fact: f.Answer) -> None:
+    """What a fan-out or a sub-workflow asked for has come, if it still waits for it."""
+    state = turn.state
+    i = state.graph.index[fact.step]
+    asks = state.steps[i].grows and not state.halted and not state.unsettled[i]
+    if isinstance(fact, f.ItemsEvaluated) and not (asks and state.status[i] is Status.WAITING):
+        return
+    if isinstance(fact, f.GroupEvaluated) and (state.status[i] is not Status.EXPANDED or state.unsettled_children.get(i)):
+        return
+    if fact.error:
+        turn.emit(f.StepFailed(at=turn.now, step=fact.step, error=fact.error))
+    elif isinstance(fact, f.ItemsEvaluated):
+        expand(turn, i, fact.keys)
+    else:
+        turn.emit(f.StepSucceeded(at=turn.now, step=fact.step, output=fact.output))
 
 
 def _admit_attempt(turn: Turn, fact: f.AttemptSpawned | f.AttemptEnded | f.AttemptLost) -> None:

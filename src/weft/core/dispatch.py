@@ -7,7 +7,7 @@ when so much of that pool is free. So a turn costs what it starts, however many 
 from heapq import heapify, heappop, heappush
 
 from weft.core.commands import StartAttempt
-from weft.core.demand import TOTAL
+from weft.core.demand import LAST, TOTAL, Rank
 from weft.core.facts import AttemptStarted
 from weft.core.state import State
 from weft.core.status import Status
@@ -32,7 +32,7 @@ class _Free(dict[int, float]):
 def dispatch(turn: Turn) -> None:
     """Start ready steps until nothing more fits. What is free only shrinks within a turn: who does not fit once is out of it."""
     state = turn.state
-    free, out = _Free(state), list[tuple[int, int]]()
+    free, out = _Free(state), list[tuple[Rank, int]]()
     if state.halted or not state.stirred or not free.any_place():
         return
     stirred = [(pool, weight) for pool in state.stirred for weight in state.heads[pool] if weight <= free[pool]]
@@ -61,10 +61,10 @@ def dispatch(turn: Turn) -> None:
         heappush(state.heads[pool].setdefault(weight, []), (rank, k))
 
 
-def _offer(turn: Turn, free: _Free, rank: int, k: int) -> tuple[int, int] | None:
+def _offer(turn: Turn, free: _Free, rank: Rank, k: int) -> tuple[int, int] | None:
     """Start the step of this rank if it is still ready and fits, else return what it lacks."""
     state = turn.state
-    i, demand = state.demands.by_rank[rank], state.demands.kinds[k]
+    i, demand = rank[-1], state.demands.kinds[k]
     if state.status[i] is not Status.READY:
         return None
     for pool, weight in demand:
@@ -78,11 +78,11 @@ def _offer(turn: Turn, free: _Free, rank: int, k: int) -> tuple[int, int] | None
     return None
 
 
-def _post_next(state: State, heads: list[tuple[int, int]], k: int) -> None:
+def _post_next(state: State, heads: list[tuple[Rank, int]], k: int) -> None:
     """Let the best ready step of a kind stand for it; entries of steps that are no longer ready are dropped here."""
     queue = state.queues[k]
-    while queue and state.status[state.demands.by_rank[queue[0]]] is not Status.READY:
+    while queue and state.status[queue[0][-1]] is not Status.READY:
         heappop(queue)
-    state.posted[k] = queue[0] if queue else len(state.steps)
+    state.posted[k] = queue[0] if queue else LAST
     if queue:
         heappush(heads, (queue[0], k))

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from weft.model.output import ErrorRecord, Output
-from weft.model.workflow import Durability, Value, Workflow
+from weft.model.workflow import Durability, Step, Value, Workflow
 
 Outcome: TypeAlias = Literal["succeeded", "succeeded_with_errors", "failed", "cancelled"]
 """How a run ended. A run that has not is `running` or `suspended`."""
@@ -105,6 +105,23 @@ class ConditionEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
     error: ErrorRecord | None = None
 
 
+class ItemsEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The keys of a fan-out's items, none for a sub-workflow; with `error` when there is none. What follows is a StepsAdded or
+    a StepFailed, so this is not journalled itself."""
+
+    step: str
+    keys: list[str] = []
+    error: ErrorRecord | None = None
+
+
+class GroupEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The output of a sub-workflow; with `error` when it could not be evaluated. It comes to the journal with what follows."""
+
+    step: str
+    output: Output | None = None
+    error: ErrorRecord | None = None
+
+
 class OutputsEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
     """The outputs of the run; with `error` when they could not be evaluated."""
 
@@ -139,6 +156,16 @@ class StepsReady(Base, frozen=True, omit_defaults=True, kw_only=True):
     steps: list[str]
 
 
+class StepsAdded(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The graph grows. `parent` is a fan-out, and gets an instance for each of the `keys`; or a sub-workflow, and gets its
+    steps; or else `steps` join the graph, in the layer `layer`."""
+
+    parent: str = ""
+    keys: list[str] = []
+    steps: list[Step] = []
+    layer: int = 0
+
+
 class AttemptStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
     step: str
     attempt: int
@@ -158,6 +185,13 @@ class BackoffStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
     step: str
     attempt: int
     until: float
+
+
+class StepSucceeded(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """It has succeeded without an attempt of its own: all its parts have. `output`: where it is not that of the parts."""
+
+    step: str
+    output: Output | None = None
 
 
 class StepFailed(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -192,7 +226,9 @@ class RunEnded(Base, frozen=True, omit_defaults=True, kw_only=True):
     status: Outcome
 
 
-Observed: TypeAlias = (
+Answer: TypeAlias = ItemsEvaluated | GroupEvaluated
+"""What the engine observes and the journal does not keep: it holds what the core decides on it."""
+Witnessed: TypeAlias = (
     RunCreated
     | EngineAttached
     | AttemptSpawned
@@ -204,11 +240,14 @@ Observed: TypeAlias = (
     | SuspendRequested
     | RetryRequested
 )
+Observed: TypeAlias = Witnessed | Answer
 Decided: TypeAlias = (
     StepsReady
+    | StepsAdded
     | AttemptStarted
     | AttemptStopping
     | BackoffStarted
+    | StepSucceeded
     | StepFailed
     | StepCancelled
     | StepsSkipped
@@ -216,4 +255,4 @@ Decided: TypeAlias = (
     | RunSuspended
     | RunEnded
 )
-Fact: TypeAlias = Observed | Decided
+Fact: TypeAlias = Witnessed | Decided

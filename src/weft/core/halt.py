@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from weft.core import facts as f
 from weft.core.commands import StopAttempt
+from weft.core.status import Status
 from weft.core.turn import Turn
 
 
@@ -44,8 +45,8 @@ def _give_up(turn: Turn, steps: Iterable[int], cause: f.GiveUpCause, because: st
         if i in state.alive:
             if not drain:
                 stop(turn, i, cause)
-        elif state.status[i].settled or i in state.pending:
-            continue  # over, or about to be judged
+        elif state.status[i].settled or i in state.pending or state.status[i] is Status.EXPANDED:
+            continue  # over, about to be judged, or over when its parts are
         elif state.ended_seq.get(i, 0) > state.unblocked_seq[i]:  # it was tried, since the run was last begun
             turn.emit(f.StepCancelled(at=turn.now, step=state.graph.ids[i], cause=cause))
         else:

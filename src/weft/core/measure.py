@@ -134,10 +134,10 @@ class Measure:
                 self._held.before([index[id_] for id_ in fact.steps])
         apply(self.state, fact)
         match fact:
-            case f.RunCreated():
-                layers = self.state.graph.layer
-                self.steps = [StepNumbers(step=id_, layer=layers[i]) for i, id_ in enumerate(self.state.graph.ids)]
-                self._busy_s = [0.0] * len(self.state.demands.pools)
+            case f.RunCreated() | f.StepsAdded():
+                known, graph = len(self.steps), self.state.graph
+                self.steps += [StepNumbers(step=id_, layer=graph.layer[i]) for i, id_ in enumerate(graph.ids[known:], known)]
+                self._busy_s += [0.0] * (len(self.state.demands.pools) - len(self._busy_s))
             case f.StepsReady():
                 for id_ in fact.steps:
                     self._since[index[id_]] = self.makespan_s

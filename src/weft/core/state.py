@@ -7,16 +7,16 @@
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from weft.core import facts as f
-from weft.core.demand import TOTAL, Demands
+from weft.core.demand import LAST, TOTAL, Demands, Rank
 from weft.core.facts import Limits
 from weft.core.status import Status
 from weft.model.expression import parse
 from weft.model.graph import Graph
 from weft.model.output import ErrorRecord
-from weft.model.workflow import Workflow
+from weft.model.workflow import Step, Workflow
 
 
 class Attempt:
@@ -37,10 +37,12 @@ class State:
 
     `seq`, `now`: number and time of the last fact. `unsettled`: needs that have not settled. `attempts`: number of the last
     attempt. `failures`: attempts that count against `retry`. `unblocked_seq`, `ended_seq`: number of the fact that let the step
-    start, that ended its last attempt. `took_s`: how long the attempt took that succeeded. `pending`: the end of an attempt that
-    awaits its verdict. `open`: steps that have not settled, `layer_open` the same by layer, `front` the first layer that has
-    any, since fact `front_seq`. `stop_causes`: why an attempt of the step was stopped. `stopped_layers`: layer → the step whose
-    failure stopped it. `holders`: for each pool, weight → the steps that hold so much of it.
+    start, that ended its last attempt. `unsettled_children`: the same as `unsettled` for the parts of an expanded step. `keys`:
+    what names an instance of a fan-out; `wired`: fan-outs that get the same instances as this one. `took_s`: how long the
+    attempt took that succeeded. `pending`: the end of an attempt that awaits its verdict. `open`: steps that have not settled,
+    `layer_open` the same by layer, `front` the first layer that has any, since fact `front_seq`. `stop_causes`: why an attempt
+    of the step was stopped. `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the
+    steps that hold so much of it.
 
     For the dispatcher: `queues` holds the ranks of ready steps by kind; `posted` the rank of the one that stands for its kind
     among the `heads`, which are sorted by what was `lacking`: a pool, and so much of it. The heads of `stirred` pools are to be
@@ -72,6 +74,8 @@ class State:
         self.backoff_until: dict[int, float] = {}
         self.first_started: dict[int, float] = {}
         self.ended_seq: dict[int, int] = {}
+        self.unsettled_children: dict[int, int] = {}
+        self.keys: dict[int, str] = {}
         self.took_s: dict[int, float] = {}
         self.agenda: deque[int] = deque()
         self.parked: dict[int, list[int]] = {}
@@ -83,27 +87,71 @@ class State:
     def load(self, workflow: Workflow, estimates: Mapping[str, float]) -> None:
         """Lay out the lists for a workflow of which nothing has happened. `estimates`: see RunCreated."""
         self.workflow = workflow
-        self.steps = workflow.steps
+        self.estimates = estimates
+        self.steps: list[Step] = []
         self.graph = Graph(workflow.steps)
-        n = len(workflow.steps)
-        self.status: list[Status] = [Status.WAITING] * n
-        self.attempts = [0] * n
-        self.failures = [0] * n
-        self.unsettled = [len(needs) for needs in self.graph.needs]
-        self.unblocked_seq = [0] * n
-        self.open = n
+        self.status: list[Status] = []
+        self.attempts: list[int] = []
+        self.failures: list[int] = []
+        self.unsettled: list[int] = []
+        self.unblocked_seq: list[int] = []
+        self.open = 0
         self.layers = self.graph.layers()
-        self.layer_open = [len(members) for members in self.layers]
+        self.layer_open = [0] * len(self.layers)
         self.front = self.front_seq = 0
-        self.demands = Demands(workflow, self.graph, estimates)
-        pools, kinds = len(self.demands.pools), len(self.demands.kinds)
-        self.holders: list[dict[int, set[int]]] = [{} for _ in range(pools)]
-        self.ready: list[set[int]] = [set() for _ in range(kinds)]
-        self.queues: list[list[int]] = [[] for _ in range(kinds)]
-        self.posted = [n] * kinds
-        self.lacking = [(TOTAL, 1)] * kinds
-        self.heads: list[dict[int, list[tuple[int, int]]]] = [{} for _ in range(pools)]
+        self.demands = Demands(workflow)
+        self.holders: list[dict[int, set[int]]] = []
+        self.ready: list[set[int]] = []
+        self.queues: list[list[Rank]] = []
+        self.posted: list[Rank] = []
+        self.lacking: list[tuple[int, int]] = []
+        self.heads: list[dict[int, list[tuple[Rank, int]]]] = []
         self.stirred: set[int] = set()
+        self.wired: dict[int, list[int]] = {}
+        self._lengthen(workflow.steps, None)
+
+    def grow(self, steps: Sequence[Step], parent: int | None, layer: int) -> range:
+        """Take in further steps, which wait; their numbers. Raises ValueError like Graph."""
+        first = len(self.steps)
+        self.graph.add(steps, parent, layer)
+        self.layers[layer] += range(first, first + len(steps))
+        self._lengthen(steps, parent)
+        if parent is not None:
+            self.unsettled_children[parent] = self.unsettled_children.get(parent, 0) + len(steps)
+        return range(first, len(self.steps))
+
+    def _lengthen(self, steps: Sequence[Step], parent: int | None) -> None:
+        """One more place in every list for each of these steps, which the graph has already."""
+        first, n, status = len(self.steps), len(steps), self.status
+        self.steps += steps
+        status += [Status.WAITING] * n
+        self.attempts += [0] * n
+        self.failures += [0] * n
+        if first:
+            self.unsettled += [sum([not status[need].settled for need in needs]) for needs in self.graph.needs[first:]]
+        else:
+            self.unsettled = list(map(len, self.graph.needs))
+        self.unblocked_seq += [self.seq] * n
+        self.open += n
+        for layer in self.graph.layer[first:]:
+            self.layer_open[layer] += 1
+        if self.workflow.schedule != "layers":
+            for i, step in enumerate(steps, first):
+                if step.wired:
+                    self.wired.setdefault(self.graph.index[step.wired], []).append(i)
+        self.demands.add(steps, self.graph, self.estimates, parent)
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Lists for the pools and kinds of demand that have come up."""
+        for _ in range(len(self.holders), len(self.demands.pools)):
+            self.holders.append({})
+            self.heads.append({})
+        for _ in range(len(self.ready), len(self.demands.kinds)):
+            self.ready.append(set())
+            self.queues.append([])
+            self.posted.append(LAST)
+            self.lacking.append((TOTAL, 1))
 
     def deadline_of(self, i: int) -> float | None:
         """When step i will have taken too long over all its attempts; None before the first, and without a `deadline`."""
@@ -124,6 +172,8 @@ class State:
         self.failed_hard = self.failed_soft = 0
         settled = [status.settled for status in self.status]
         self.unsettled = [sum([not settled[need] for need in needs]) for needs in self.graph.needs]
+        for group, members in self.graph.children.items():
+            self.unsettled_children[group] = sum([not settled[i] for i in members])
         self.open = settled.count(False)
         self.layer_open = [sum([not settled[i] for i in members]) for members in self.layers]
         self.front = next((layer for layer, count in enumerate(self.layer_open) if count), len(self.layer_open))
@@ -164,6 +214,10 @@ class State:
         if status is Status.SKIPPED:
             return self.skips[i].reason not in ("condition", "needs_skipped")
         return status is Status.CANCELLED
+
+    def forgiven(self, i: int) -> bool:
+        """Whether the run can succeed although step i failed: by its own `on_error: continue`, or that of what it is part of."""
+        return any(self.steps[j].on_error == "continue" for j in (i, *self.graph.above(i)))
 
     def uses_status(self, i: int) -> bool:
         """Whether the `if` of a step replaces the default `success()`."""

@@ -1,6 +1,7 @@
 """The life of a step as data. `docs/status.md` is drawn from this table, and `State.apply` obeys it.
 
-`held` and `ready` are one status here: a ready step that a whole turn has not started is held, and `why` says by what.
+`held` and `ready` are one status here: a ready step that a whole turn has not started is held, and `why` says by what. A step
+that has been expanded into others is `running` for everybody else.
 """
 
 from enum import IntEnum
@@ -13,10 +14,11 @@ class Status(IntEnum):
     RUNNING = 2
     STOPPING = 3
     BACKING_OFF = 4
-    SUCCEEDED = 5
-    FAILED = 6
-    CANCELLED = 7
-    SKIPPED = 8
+    EXPANDED = 5
+    SUCCEEDED = 10
+    FAILED = 11
+    CANCELLED = 12
+    SKIPPED = 13
 
     @property
     def settled(self) -> bool:
@@ -37,6 +39,9 @@ class Event(IntEnum):
     CANCELLED = 8
     SKIPPED = 9
     RETRY = 10
+    EXPANDED = 11
+    REOPENED = 13
+    SUCCEEDED = 12
 
 
 TABLE: Final[dict[tuple[Status, Event], Status]] = {
@@ -58,6 +63,16 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.BACKING_OFF, Event.CANCELLED): Status.CANCELLED,
     (Status.WAITING, Event.SKIPPED): Status.SKIPPED,
     (Status.READY, Event.SKIPPED): Status.SKIPPED,
+    # a fan-out and a sub-workflow make no attempts: they are over when their steps are
+    (Status.WAITING, Event.EXPANDED): Status.EXPANDED,
+    (Status.EXPANDED, Event.SUCCEEDED): Status.SUCCEEDED,
+    (Status.EXPANDED, Event.FAILED): Status.FAILED,
+    (Status.EXPANDED, Event.CANCELLED): Status.CANCELLED,
+    (Status.EXPANDED, Event.SKIPPED): Status.SKIPPED,
+    (Status.SUCCEEDED, Event.REOPENED): Status.EXPANDED,
+    (Status.FAILED, Event.REOPENED): Status.EXPANDED,
+    (Status.CANCELLED, Event.REOPENED): Status.EXPANDED,
+    (Status.SKIPPED, Event.REOPENED): Status.EXPANDED,
     (Status.FAILED, Event.RETRY): Status.WAITING,
     (Status.CANCELLED, Event.RETRY): Status.WAITING,
     (Status.SKIPPED, Event.RETRY): Status.WAITING,

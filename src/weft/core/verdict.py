@@ -4,36 +4,23 @@ Verdicts of one round are gathered and become one fact each for all ready steps 
 """
 
 from weft.core import facts as f
-from weft.core.commands import EvaluateCondition
+from weft.core.commands import EvaluateCondition, EvaluateItems
+from weft.core.groups import judge_group
 from weft.core.retry import draw, next_start
 from weft.core.state import State
 from weft.core.status import Status
-from weft.core.turn import Turn
+from weft.core.turn import Round, Turn
 from weft.model.output import ErrorRecord
 from weft.model.units import format_duration
-
-
-class Round:
-    """The verdicts of one pass over the agenda."""
-
-    def __init__(self) -> None:
-        self.ready: list[str] = []
-        self.skips: dict[tuple[f.SkipReason, str], list[str]] = {}
-
-    def skip(self, step: str, reason: f.SkipReason, because: str) -> None:
-        self.skips.setdefault((reason, because), []).append(step)
-
-    def close(self, turn: Turn) -> None:
-        """Turn what was gathered into facts."""
-        if self.ready:
-            turn.emit(f.StepsReady(at=turn.now, steps=self.ready))
-        for (reason, because), steps in self.skips.items():
-            turn.emit(f.StepsSkipped(at=turn.now, steps=steps, reason=reason, because=because))
 
 
 def judge(turn: Turn, i: int, verdicts: Round) -> None:
     """Decide about step i if it is waiting for a decision."""
     state = turn.state
+    if state.status[i] is Status.EXPANDED:
+        if not state.unsettled_children.get(i):
+            judge_group(turn, i, verdicts)
+        return
     if state.status[i] is not Status.WAITING or state.unsettled[i]:
         return
     end = state.pending.get(i)
@@ -56,8 +43,10 @@ def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
         verdicts.skip(step.id, "need_failed", _origin(turn, failed))
     elif verdict is None and not state.uses_status(i) and not any_succeeded(state, i):
         verdicts.skip(step.id, "needs_skipped", step.needs[0])
-    elif verdict is None and step.condition:
+    elif verdict is None and step.condition and not (step.grows and step.each_if):
         turn.order(EvaluateCondition(step=step.id))
+    elif step.grows and (verdict is None or (verdict.verdict and not verdict.error)):
+        turn.order(EvaluateItems(step=step.id))
     elif verdict and verdict.error:
         turn.emit(f.StepFailed(at=turn.now, step=step.id, error=verdict.error))
     elif verdict is None or verdict.verdict:

@@ -24,8 +24,10 @@ NAMED_MAX = 8
 
 def status_word(state: State, i: int) -> str:
     """The status of step i as the glossary says it: a ready step that is not started at once is `held`."""
-    status = state.status[i]
-    return "held" if status is Status.READY else status.name.lower()
+    return _WORDS.get(state.status[i]) or state.status[i].name.lower()
+
+
+_WORDS = {Status.READY: "held", Status.EXPANDED: "running"}
 
 
 def why(state: State, i: int) -> Why:
@@ -54,6 +56,8 @@ def _why_waiting(state: State, i: int) -> Why:
         layer = state.graph.layer[i]
         open_ = tuple(ids[j] for members in state.layers[state.front : layer] for j in members if not state.status[j].settled)
         return _why(f"`schedule: layers` lets layer {layer} start after {_names(open_)}", open_)
+    if state.steps[i].grows and (i in state.verdicts or not state.steps[i].condition or state.steps[i].each_if):
+        return _why("what it stands for is being evaluated")
     return _why("its `if` is being evaluated")
 
 
@@ -74,6 +78,14 @@ def _why_running(state: State, i: int) -> Why:
     return _why(f"attempt {attempt.number} runs{process}", until=state.due(i))
 
 
+def _why_expanded(state: State, i: int) -> Why:
+    parts = state.graph.children.get(i, [])
+    open_ = tuple(state.graph.ids[part] for part in parts if not state.status[part].settled)
+    if open_:
+        return _why(f"{len(open_)} of its {len(parts)} steps have not settled: {_names(open_)}", open_)
+    return _why("its outputs are being evaluated")
+
+
 def _why_stopping(state: State, i: int) -> Why:
     attempt = state.alive[i]
     return _why(f"attempt {attempt.number} is being ended ({attempt.cause}); it keeps its slots until its processes are dead")
@@ -89,12 +101,18 @@ _WAITING = {
     Status.READY: _why_held,
     Status.RUNNING: _why_running,
     Status.STOPPING: _why_stopping,
+    Status.EXPANDED: _why_expanded,
     Status.BACKING_OFF: _why_backing_off,
 }
 
 
 def _why_settled(state: State, i: int) -> Why:
     status, step = state.status[i], state.steps[i]
+    if status is Status.SUCCEEDED and not state.attempts[i]:
+        parts = len(state.graph.children.get(i, ()))
+        return _why(
+            f"none of its {parts} steps failed" if parts else "there was nothing to do: it stands for no steps", step.needs
+        )
     if status is Status.SUCCEEDED:
         which = "the first attempt" if state.attempts[i] == 1 else f"attempt {state.attempts[i]}"
         return _why(f"{which} succeeded", step.needs)

@@ -12,8 +12,19 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import msgspec
+
 from weft.core import facts as f
-from weft.core.commands import Command, EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.commands import (
+    Command,
+    EvaluateCondition,
+    EvaluateGroup,
+    EvaluateItems,
+    EvaluateOutputs,
+    Leave,
+    StartAttempt,
+    StopAttempt,
+)
 from weft.core.decide import receive
 from weft.core.facts import Fact, Observed
 from weft.core.state import State
@@ -123,7 +134,7 @@ class Engine:
         seq = self.state.seq
         if turn.facts:
             for fact in turn.facts:
-                if isinstance(fact, f.AttemptEnded) and fact.output is not None:
+                if isinstance(fact, f.AttemptEnded | f.StepSucceeded) and fact.output is not None:
                     self.values.outputs[fact.step] = fact.output
             durable = self._journal.durable
             waits = any(command.after > durable for command in turn.commands) or any(acknowledge for _, acknowledge in batch)
@@ -183,10 +194,24 @@ class Engine:
                 self._runner(step).stop((step, attempt), self._grace_s)
             case EvaluateCondition(step=step):
                 self.post(self.values.condition(step))
+            case EvaluateItems(step=step):
+                self.post(self.values.items(step))
+            case EvaluateGroup(step=step):
+                self.post(self._group(step))
             case EvaluateOutputs():
                 self.post(self.values.run_outputs())
             case Leave():
                 self._left.set_result(None)
+
+    def _group(self, step: str) -> f.GroupEvaluated:
+        """The outputs of a sub-workflow, kept like the output of an attempt."""
+        try:
+            payload = msgspec.json.encode(self.values.flow_outputs(step))
+            secret = bool(self._secrets) and contains_secret(payload, self._secrets)
+            output = msgspec.structs.replace(self._store.keep(payload, "json"), secret=secret)
+        except (ValueError, MachineError) as error:
+            return f.GroupEvaluated(at=0.0, step=step, error=input_error(error))
+        return f.GroupEvaluated(at=0.0, step=step, output=output)
 
     def _runner(self, step: str) -> Runner:
         return self._runners[type(self.state.steps[self.state.graph.index[step]].action)]

@@ -9,6 +9,7 @@ import msgspec
 from weft.core.facts import RunCreated
 from weft.engine.folder import RunFolder
 from weft.engine.values import Values
+from weft.model.frame import Scope
 from weft.model.template import resolve
 from weft.model.workflow import Action, Argv, Step
 from weft.ports import Job
@@ -26,15 +27,15 @@ class Jobs:
 
     def make(self, step: Step, attempt: int) -> Job:
         """The job of one attempt. Raises ExpressionError if a value that it refers to does not exist."""
-        env = {**self._created.workflow.env, **step.env}
+        scope = self._values.scope_of(step.id)
         return Job(
             run=self._created.run,
             step=step.id,
             attempt=attempt,
-            action=self._action(step),
-            inputs=resolve(step.inputs, self._values.scope),
+            action=self._action(step, scope),
+            inputs=resolve(step.inputs, scope),
             env={
-                **{name: str(resolve(text, self._values.scope)) for name, text in env.items()},
+                **self._values.environment(step.id),
                 **{name: self._secrets[name] for name in step.secrets},
                 "WEFT_IDEMPOTENCY_KEY": idempotency_key(self._created.run, step.id),
             },
@@ -46,10 +47,10 @@ class Jobs:
             secrets=tuple(self._secrets.values()),
         )
 
-    def _action(self, step: Step) -> Action:
+    def _action(self, step: Step, scope: Scope) -> Action:
         if not isinstance(step.action, Argv):
             return step.action
-        return Argv(argv=tuple(_argument(item) for item in resolve(list(step.action.argv), self._values.scope)))
+        return Argv(argv=tuple(_argument(item) for item in resolve(list(step.action.argv), scope)))
 
 
 def _argument(value: object) -> str:

@@ -1,4 +1,8 @@
-"""What expressions see: `inputs`, `steps`, `run`. Outputs are read from the store only when an expression asks for them."""
+"""What expressions see: `inputs`, `steps`, `run`, and in a fan-out the item. Outputs are read from the store only when an
+expression asks for them.
+
+The steps of a sub-workflow see its own inputs and each other, and nothing of what is around it.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -6,15 +10,22 @@ import msgspec
 
 from weft.core import facts as f
 from weft.core.state import State
+from weft.core.status import Status
 from weft.core.verdict import any_succeeded, failed_need
 from weft.core.why import status_word
+from weft.engine.items import Items
 from weft.model.errors import MachineError
 from weft.model.evaluate import verdict
 from weft.model.expression import parse
+from weft.model.frame import Scope
+from weft.model.inputs import check_inputs
 from weft.model.output import ErrorRecord, Output
 from weft.model.template import resolve
-from weft.model.workflow import Value
+from weft.model.workflow import Flow, Value
 from weft.ports import OutputStore
+
+SCOPES_MAX = 4096
+"""Scopes of sub-workflows that are kept; one that is asked for again later is made again."""
 
 
 class Values:
@@ -24,28 +35,86 @@ class Values:
         self.state = state
         self.outputs = dict(outputs)
         self._store = store
-        self.scope: dict[str, Value] = {
-            "inputs": created.inputs,
-            "steps": _Steps(self),
-            "run": {"id": created.run, "name": created.workflow.name},
-        }
+        self._run = {"id": created.run, "name": created.workflow.name}
+        self.scope: dict[str, Value] = {"inputs": created.inputs, "steps": _Steps(self, ""), "run": self._run}
+        self._items = Items(state, self.scope_of, self.output)
+        self._flows: dict[int, dict[str, Value]] = {}
 
     def output(self, step: str) -> Value:
-        """The output of a step, null if it has none."""
+        """The output of a step, null if it has none; of a fan-out, those of its instances that succeeded, by key."""
         output = self.outputs.get(step)
-        return None if output is None else self._store.load(output)
+        if output is not None:
+            return self._store.load(output)
+        i = self.state.graph.index.get(step)
+        return _Collected(self, i) if i is not None and self.state.steps[i].for_each is not None else None
 
-    def record(self, step: str) -> "_Step":
-        return _Step(self, step)
+    # ---- scopes ----
+
+    def scope_of(self, step: str) -> Scope:
+        """What the data fields of a step see. Raises ValueError if there is no such item, or a sub-workflow cannot be entered."""
+        i = self.state.graph.index[step]
+        flow = self._flow_of(i)
+        scope = self.scope if flow is None else self._flow_scope(flow)
+        return {**scope, **self._items.scope(i)} if i in self.state.keys else scope
+
+    def _flow_of(self, i: int) -> int | None:
+        """The sub-workflow that step i belongs to."""
+        return next((above for above in self.state.graph.above(i) if self.state.steps[above].for_each is None), None)
+
+    def _flow_scope(self, i: int) -> dict[str, Value]:
+        if i not in self._flows:
+            step = self.state.steps[i]
+            assert isinstance(step.action, Flow)
+            inputs = check_inputs(step.action.workflow, resolve(step.inputs, self.scope_of(step.id)))
+            if len(self._flows) >= SCOPES_MAX:
+                self._flows.pop(next(iter(self._flows)))
+            self._flows[i] = {"inputs": inputs, "steps": _Steps(self, f"{step.id}/"), "run": self._run}
+        return self._flows[i]
+
+    def environment(self, step: str) -> dict[str, str]:
+        """The `env` of the workflow, of each sub-workflow around the step, and of the step itself, the innermost last."""
+        i = self.state.graph.index[step]
+        flow = self._flow_of(i)
+        if flow is None:
+            env, scope = self.state.workflow.env, self.scope
+            outer = {name: str(resolve(text, scope)) for name, text in env.items()}
+        else:
+            action = self.state.steps[flow].action
+            assert isinstance(action, Flow)
+            outer = self.environment(self.state.graph.ids[flow])
+            inner = action.workflow.env
+            outer |= {name: str(resolve(text, self._flow_scope(flow))) for name, text in inner.items()}
+        own = self.state.steps[i].env
+        return outer | {name: str(resolve(text, self.scope_of(step))) for name, text in own.items()} if own else outer
+
+    # ---- what the core asks for ----
 
     def condition(self, step: str) -> f.ConditionEvaluated:
         """The verdict of the `if` of a step, or why there is none."""
         text = self.state.steps[self.state.graph.index[step]].condition
         try:
-            answer = verdict(parse(text), self.scope, self._status_functions(step))
+            answer = verdict(parse(text), self.scope_of(step), self._status_functions(step))
         except (ValueError, MachineError) as error:
             return f.ConditionEvaluated(at=0.0, step=step, verdict=False, error=input_error(error))
         return f.ConditionEvaluated(at=0.0, step=step, verdict=answer)
+
+    def items(self, step: str) -> f.ItemsEvaluated:
+        """The keys of a fan-out's items; for a sub-workflow, none, if its inputs are what it declares."""
+        i = self.state.graph.index[step]
+        try:
+            if self.state.steps[i].for_each is not None:
+                return f.ItemsEvaluated(at=0.0, step=step, keys=self._items.keys(i))
+            self._flow_scope(i)
+            return f.ItemsEvaluated(at=0.0, step=step)
+        except (ValueError, MachineError) as error:
+            return f.ItemsEvaluated(at=0.0, step=step, error=input_error(error))
+
+    def flow_outputs(self, step: str) -> Value:
+        """The outputs of a sub-workflow. Raises ValueError or MachineError."""
+        i = self.state.graph.index[step]
+        action = self.state.steps[i].action
+        assert isinstance(action, Flow)
+        return resolve(action.workflow.outputs, self._flow_scope(i))
 
     def run_outputs(self) -> f.OutputsEvaluated:
         """The outputs of the run, or why there are none."""
@@ -70,43 +139,77 @@ def input_error(error: ValueError | MachineError) -> ErrorRecord:
 
 
 class _Steps(Mapping[str, Value]):
-    def __init__(self, values: Values) -> None:
-        self._values = values
+    """The steps of the workflow, or of the sub-workflow whose path `prefix` is, by the names that they have in it."""
 
-    def __getitem__(self, step: str) -> Value:
-        if step not in self._values.state.graph.index:
-            raise KeyError(step)
-        return self._values.record(step)
+    def __init__(self, values: Values, prefix: str) -> None:
+        self._values = values
+        self._prefix = prefix
+
+    def __getitem__(self, name: str) -> Value:
+        step = self._prefix + name
+        if step not in self._values.state.graph.index or not _is_name(name):
+            raise KeyError(name)
+        return _Step(self._values, step)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values.state.graph.ids)
+        length = len(self._prefix)
+        ids = self._values.state.graph.ids
+        return iter([id_[length:] for id_ in ids if id_.startswith(self._prefix) and _is_name(id_[length:])])
 
     def __len__(self) -> int:
-        return len(self._values.state.graph)
+        return sum(1 for _ in self)
+
+
+def _is_name(path: str) -> bool:
+    """Whether this is one step of the file, rather than a part of one."""
+    return "/" not in path and "[" not in path
 
 
 class _Step(Mapping[str, Value]):
-    """`output`, `error` and `status` of one step."""
-
-    FIELDS = ("output", "error", "status")
+    """`output`, `error` and `status` of one step, and of a fan-out the `errors` of its instances by key."""
 
     def __init__(self, values: Values, step: str) -> None:
         self._values = values
-        self._step = step
+        self._i = values.state.graph.index[step]
+        self._fields: tuple[str, ...] = ("output", "error", "status")
+        if values.state.steps[self._i].for_each is not None:
+            self._fields += ("errors",)
 
     def __getitem__(self, field: str) -> Value:
-        state, i = self._values.state, self._values.state.graph.index[self._step]
+        if field not in self._fields:
+            raise KeyError(field)
+        state, i = self._values.state, self._i
         if field == "output":
-            return self._values.output(self._step)
+            return self._values.output(state.graph.ids[i])
+        if field == "status":
+            return status_word(state, i)
         if field == "error":
             error = state.errors.get(i)
             return None if error is None else msgspec.to_builtins(error)
-        if field == "status":
-            return status_word(state, i)
-        raise KeyError(field)
+        parts = [part for part in state.graph.children.get(i, ()) if part in state.errors]
+        return {state.keys[part]: msgspec.to_builtins(state.errors[part]) for part in parts}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.FIELDS)
+        return iter(self._fields)
 
     def __len__(self) -> int:
-        return len(self.FIELDS)
+        return len(self._fields)
+
+
+class _Collected(Mapping[str, Value]):
+    """The outputs of the instances of a fan-out that succeeded, by key, in the order of its items."""
+
+    def __init__(self, values: Values, i: int) -> None:
+        state = values.state
+        self._values = values
+        parts = state.graph.children.get(i, ())
+        self._ids = {state.keys[part]: state.graph.ids[part] for part in parts if state.status[part] is Status.SUCCEEDED}
+
+    def __getitem__(self, key: str) -> Value:
+        return self._values.output(self._ids[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)

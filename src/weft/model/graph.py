@@ -3,45 +3,103 @@
 Nothing here is recursive, and everything is linear in steps and needs: a million steps are an ordinary size.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from weft.model.workflow import Step
 
 
 class Graph:
-    """`needs[i]` and `dependents[i]` are step numbers, `layer[i]` is the longest distance from a root, `order` is topological."""
+    """`needs[i]` and `dependents[i]` are step numbers, `layer[i]` is the longest distance from a root. Steps can be added: then
+    `parent[i]` is the step that they belong to, and `children` those of a step, in order."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         """Raises ValueError if a need is unknown or the needs form a cycle: loaders refuse such files with places."""
-        steps = tuple(steps)
-        self.ids = [step.id for step in steps]
-        self.index = {id_: i for i, id_ in enumerate(self.ids)}
-        try:
-            self.needs = [tuple(map(self.index.__getitem__, step.needs)) for step in steps]
-        except KeyError as unknown:
-            raise ValueError(f"need {unknown} is not a step") from None
-        self.dependents: list[list[int]] = [[] for _ in steps]
-        for i, needs in enumerate(self.needs):
-            for need in needs:
-                self.dependents[need].append(i)
-        self.layer = [0] * len(steps)
-        self.order = self._order()
+        self.ids: list[str] = []
+        self.index: dict[str, int] = {}
+        self.needs: list[tuple[int, ...]] = []
+        self.dependents: list[list[int]] = []
+        self.layer: list[int] = []
+        self.parent: dict[int, int] = {}
+        self.children: dict[int, list[int]] = {}
+        self._append(tuple(steps))
+        layer = self.layer
+        for i in self.order:
+            for j in self.dependents[i]:
+                layer[j] = max(layer[j], layer[i] + 1)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def _order(self) -> list[int]:
-        left = [len(needs) for needs in self.needs]
-        order = [i for i, count in enumerate(left) if not count]
-        layer = self.layer
-        for i in order:  # grows while it is walked
-            below = layer[i] + 1
-            for j in self.dependents[i]:
-                if below > layer[j]:
-                    layer[j] = below
-                left[j] -= 1
-                if not left[j]:
-                    order.append(j)
+    def add(self, steps: Sequence[Step], parent: int | None, layer: int) -> None:
+        """Take in further steps, all in one layer; `parent` settles after them. Raises ValueError as above, and for an id that
+        is taken: then the graph is spoiled."""
+        first = len(self.ids)
+        self._append(steps)
+        self.layer[first:] = [layer] * len(steps)
+        if parent is not None:
+            self.children.setdefault(parent, []).extend(range(first, len(self.ids)))
+            self.parent.update(dict.fromkeys(range(first, len(self.ids)), parent))
+
+    def _append(self, steps: Sequence[Step]) -> None:
+        first = len(self.ids)
+        self.ids += [step.id for step in steps]
+        self.index.update({id_: i for i, id_ in enumerate(self.ids[first:], first)})
+        if len(self.index) != len(self.ids):
+            raise ValueError("two steps have one id")
+        try:
+            self.needs += [tuple(map(self.index.__getitem__, step.needs)) for step in steps]
+        except KeyError as unknown:
+            raise ValueError(f"need {unknown} is not a step") from None
+        self.dependents += [[] for _ in steps]
+        self.layer += [0] * len(steps)
+        for i, needs in enumerate(self.needs[first:], first):
+            for need in needs:
+                self.dependents[need].append(i)
+        self._latest = first, self._sorted(first)
+        self.__dict__.pop("links", None)
+        self.__dict__.pop("order", None)
+
+    @cached_property
+    def links(self) -> list[list[int]]:
+        """What follows a step: its dependents, and its parent. A child without needs follows what its parent needs."""
+        if not self.children:
+            return self.dependents
+        links: list[list[int]] = [[] for _ in self.ids]
+        for i in range(len(links)):
+            for need in self.before(i):
+                links[need].append(i)
+            if i in self.parent:
+                links[i].append(self.parent[i])
+        return links
+
+    def above(self, i: int) -> Iterator[int]:
+        """What step i is a part of, from the inside out."""
+        while i in self.parent:
+            i = self.parent[i]
+            yield i
+
+    def before(self, i: int) -> tuple[int, ...]:
+        """The needs of step i, or what it waited for as a part of its parent."""
+        while not self.needs[i] and i in self.parent:
+            i = self.parent[i]
+        return self.needs[i]
+
+    @cached_property
+    def order(self) -> list[int]:
+        """All step numbers, needs before dependents and children before their parents."""
+        if not self.children:
+            return self._latest[1]
+        left = [0] * len(self.ids)
+        for after in self.links:
+            for j in after:
+                left[j] += 1
+        return _walk(left, self.links, 0)
+
+    def _sorted(self, first: int) -> list[int]:
+        """The steps from number `first` on, in topological order. Raises ValueError if they form a cycle."""
+        left = [sum([need >= first for need in needs]) for needs in self.needs[first:]] if first else list(map(len, self.needs))
+        order = _walk(left, self.dependents, first)
         if len(order) != len(left):
             raise ValueError("the needs form a cycle")
         return order
@@ -57,17 +115,38 @@ class Graph:
         """For each step, the weight of the heaviest path that begins with it, its own weight included."""
         remaining = list(weights)
         for i in reversed(self.order):
-            below = self.dependents[i]
+            below = self.links[i]
             if below:
                 remaining[i] += max([remaining[j] for j in below])
+        return remaining
+
+    def remaining_among_latest(self, weights: Sequence[float]) -> list[float]:
+        """The same for the steps that were added last, as if there were no others; `weights` are theirs."""
+        remaining = list(weights)
+        first, order = self._latest
+        for i in reversed(order):
+            below = self.dependents[i]
+            if below:
+                remaining[i - first] += max([remaining[j - first] for j in below])
         return remaining
 
     def critical_path(self, weights: Sequence[float]) -> list[int]:
         """The heaviest path from a root to a leaf; the earlier in the file wins a tie. Empty for an empty graph."""
         remaining = self.remaining(weights)
         path: list[int] = []
-        candidates: Sequence[int] = [i for i, needs in enumerate(self.needs) if not needs]
+        candidates: Sequence[int] = [i for i in range(len(self.ids)) if not self.before(i)]
         while candidates:
             path.append(max(candidates, key=lambda i: (remaining[i], -i)))
-            candidates = self.dependents[path[-1]]
+            candidates = self.links[path[-1]]
         return path
+
+
+def _walk(left: list[int], after: Sequence[Sequence[int]], first: int) -> list[int]:
+    """Numbers from `first` on in topological order, without those on a cycle. `left`: how many stand before each; spent here."""
+    order = [i for i, count in enumerate(left, first) if not count]
+    for i in order:  # grows while it is walked
+        for j in after[i]:
+            left[j - first] -= 1
+            if not left[j - first]:
+                order.append(j)
+    return order

@@ -51,6 +51,23 @@ def bind_inputs(workflow: Workflow, given: Mapping[str, str]) -> dict[str, Value
     return values
 
 
+def check_inputs(workflow: Workflow, given: Mapping[str, Value]) -> dict[str, Value]:
+    """The value of every input of a sub-workflow, from the `with` of its step and defaults. Raises ValueError."""
+    wrong = [f"`{name}` is not an input of workflow `{workflow.name}`" for name in given if name not in workflow.inputs]
+    for name, declared in workflow.inputs.items():
+        if name not in given:
+            wrong += [f"input `{name}` of workflow `{workflow.name}` is missing"] if declared.required else []
+        elif not fits(declared.type, given[name]):
+            wrong.append(f"input `{name}` of workflow `{workflow.name}` must be {_article(declared.type)}")
+        elif declared.choices and given[name] not in declared.choices:
+            wrong.append(
+                f"input `{name}` of workflow `{workflow.name}` is none of {msgspec.json.encode(declared.choices).decode()}"
+            )
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return {name: given.get(name, declared.default) for name, declared in workflow.inputs.items()}
+
+
 def _list(workflow: Workflow) -> str:
     return ", ".join(f"`{name}`" for name in workflow.inputs) or "no inputs"
 

@@ -4,6 +4,7 @@ Data fields keep their `${{ }}` texts; `template.resolve` turns them into values
 Every name of a need, pool or input in here exists: the loaders of `formats/` refuse a file in which one does not.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -43,7 +44,17 @@ class Sleep(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", t
     seconds: float
 
 
-Action: TypeAlias = Shell | Argv | Python | Sleep
+class Flow(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="flow"):
+    """`flow`: a workflow of its own. Its steps join the graph under the path of the step: they know nothing outside but the
+    step's `with`, which are its inputs, and the file's pools, which they share."""
+
+    workflow: "Workflow"
+
+
+Action: TypeAlias = Shell | Argv | Python | Sleep | Flow
+
+ITEMS_MAX = 100_000
+"""Items of one fan-out, unless the step says otherwise: more is a runaway list, or work that belongs into fewer steps."""
 
 WAITING_ACTIONS: tuple[type, ...] = (Sleep,)
 """Actions that wait rather than compute: `max_parallel: auto` gives them a limit of their own."""
@@ -92,6 +103,24 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     drain: bool = False
     """With `on_error: stop`: what runs may end."""
     title: str = ""
+    for_each: Value = None
+    """A list or mapping, or the template that gives one: the step is expanded into an instance for each item. None: it is not."""
+    item: str = "item"
+    """What the item is called in the step's data fields: the file's `as`."""
+    key: str = ""
+    """The template that names the instance of an item; empty: its index, or its key in the mapping."""
+    matrix: bool = False
+    """`for_each` holds axes: the items are all combinations."""
+    items_max: int = ITEMS_MAX
+    wired: str = ""
+    """The fan-out whose instances these instances need, one to one; empty: there is none."""
+    each_if: bool = False
+    """`condition` is asked for each instance, as it refers to the item; else once, before there are any."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether it makes no attempts of its own, but steps."""
+        return self.for_each is not None or isinstance(self.action, Flow)
 
 
 class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -129,3 +158,11 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     durability: Durability = "power"
     timeout_s: float | None = None
     """Seconds for the whole run, not counting those in which no engine works on it."""
+
+
+def every_step(workflow: Workflow) -> Iterator[Step]:
+    """The steps of a workflow and of its sub-workflows."""
+    for step in workflow.steps:
+        yield step
+        if isinstance(step.action, Flow):
+            yield from every_step(step.action.workflow)

@@ -38,6 +38,8 @@ class Outside:
         self.steps = {step.id: step for step in workflow.steps}
         self.running: dict[str, int] = {}
         self.completed: set[str] = set()
+        self.grouped: set[str] = set()
+        """Complete because their parts are."""
         self.failures: Counter[str] = Counter()
         self.cancelled = self.timed_out = False
         self.kept: set[str] = set()
@@ -57,13 +59,17 @@ class Outside:
             case f.RetryRequested():
                 self.cancelled = self.timed_out = False
                 self.failures.clear()
-                self.kept |= self.completed
+                self.kept |= self.completed | self.grouped
+            case f.StepSucceeded():
+                self.grouped.add(fact.step)
 
     def start(self, step: str, attempt: int, limits: Limits, saved: State) -> Iterator[str]:
         """Note a start; `saved` is what the facts on disk say."""
         i = saved.graph.index.get(step, -1)
         if saved.created is None:
             yield f"step `{step}` starts before the run is on disk"
+        if i < 0:
+            yield f"step `{step}` starts before it is on disk that there is one"
         if step in self.running:
             yield f"step `{step}` starts attempt {attempt} while attempt {self.running[step]} lives"
         if step in self.completed:
@@ -98,14 +104,17 @@ class Outside:
         """Judge an ended run: each step's status must follow from what was seen of its needs and of itself."""
         bad, unwanted = set[str](), set[str]()
         for i in state.graph.order:
-            step, status = self.workflow.steps[i], state.status[i]
+            step, status = state.steps[i], state.status[i]
             named = f"step `{step.id}` is {status.name.lower()}"
-            if (step.id in self.completed) != (status is Status.SUCCEEDED):
+            parts = [state.graph.ids[part] for part in state.graph.children.get(i, ())]
+            if step.grows and status is Status.SUCCEEDED and not bad.isdisjoint(parts):
+                yield f"{named}, but one of its parts did not succeed"
+            if not step.grows and (step.id in self.completed) != (status is Status.SUCCEEDED):
                 yield f"{named}, {'' if step.id in self.completed else 'not '}reported complete"
             fails = not bad.isdisjoint(step.needs)
             none = bool(step.needs) and unwanted.issuperset(step.needs)
             own = step.id in self.kept or (step.condition and parse(step.condition).uses_status)
-            if (fails or none) and status is not Status.SKIPPED and not own:
+            if (fails or none) and status is not Status.SKIPPED and not own and not parts:
                 yield f"{named}, but of its needs {'one failed' if fails else 'all were skipped'}"
             if status is Status.SKIPPED:
                 reason = state.skips[i].reason
@@ -114,7 +123,7 @@ class Outside:
                     yield f"{named} ({reason}) for no reason"
             if status is Status.CANCELLED and not self._given_up(state, i, state.stop_causes[i]):
                 yield f"{named} ({state.stop_causes[i]}) for no reason"
-            if status is Status.FAILED and not self._used_up(state, i):
+            if status is Status.FAILED and not step.grows and not self._used_up(state, i):
                 yield f"{named} after {self.failures[step.id]} failures, it may have {step.retry.times + 1}"
             if status is Status.SKIPPED and state.skips[i].reason in ("condition", "needs_skipped"):
                 unwanted.add(step.id)
@@ -129,11 +138,11 @@ class Outside:
             state.status[j] is Status.FAILED
             and step.on_error == cause
             and (cause == "stop" or state.graph.layer[j] == state.graph.layer[i])
-            for j, step in enumerate(self.workflow.steps)
+            for j, step in enumerate(state.steps)
         )
 
     def _used_up(self, state: State, i: int) -> bool:
-        step = self.workflow.steps[i]
+        step = state.steps[i]
         conditional = step.retry.when or step.condition or (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
         given_up = self.cancelled or self.timed_out or self._given_up(state, i, "stop") or self._given_up(state, i, "stop_layer")
         return bool(conditional or given_up) or self.failures[step.id] == step.retry.times + 1
@@ -182,30 +191,32 @@ def _holds(state: State, i: int, said: Why) -> bool:
     open_ = all(not state.status[j].settled for j in steps)
     match status:
         case Status.WAITING:
-            asked = bool(state.steps[i].condition) and i not in state.verdicts
+            asked = (bool(state.steps[i].condition) and i not in state.verdicts) or state.steps[i].grows
             return bool(open_ and (steps or asked or state.suspending))
         case Status.READY if said.pool:
             taken, slots = usage(state.workflow, state.limits, [state.steps[j] for j in state.alive])[said.pool]
             return open_ and slots is not None and taken + state.steps[i].resources.get(said.pool, 1) > slots
         case Status.READY:
             return state.halted is not None
+        case Status.EXPANDED:
+            return open_
         case Status.BACKING_OFF:
             return said.until is not None
         case Status.RUNNING:
             limited = state.steps[i].timeout_s is not None or state.steps[i].deadline_s is not None
             return (said.until is not None) == limited
         case Status.SUCCEEDED:
-            return state.attempts[i] > 0  # its needs may wait again, if the run was asked to retry
+            return state.attempts[i] > 0 or state.steps[i].grows  # its needs may wait again, if the run was asked to retry
         case Status.SKIPPED if state.skips[i].reason == "need_failed":
             return len(steps) == 1 and state.counts_as_failed(steps[0]) and _below(state, steps[0], i)
     return all(state.status[j].settled for j in steps)
 
 
 def _below(state: State, above: int, i: int) -> bool:
-    """Whether step i depends on step `above`, at once or by others."""
+    """Whether step i depends on step `above`, at once or by others, or by what it stands for."""
     front, seen = [i], {i}
     for j in front:  # grows while it is walked
-        new = [need for need in state.graph.needs[j] if need not in seen]
+        new = [k for k in (*state.graph.needs[j], *state.graph.children.get(j, ())) if k not in seen]
         front += new
         seen.update(new)
     return above in seen

@@ -3,28 +3,52 @@
 from random import Random
 from typing import Final
 
+import msgspec
+
 from weft.core.facts import Limits
-from weft.model.workflow import Action, OnError, Pool, Retry, Schedule, Shell, Sleep, Step, Workflow
+from weft.model.workflow import Action, Flow, OnError, Pool, Retry, Schedule, Shell, Sleep, Step, Workflow
 from weft.sim.world import Faults
 
 CONDITIONS: Final = ("inputs.go", "success() && inputs.go", "always()", "failed()", "steps.{need}.status == 'failed'")
 """One of each sort: plain, with the default spelled out, and the three ways to override it."""
 
+DEPTH_MAX: Final = 2
+"""Sub-workflows in sub-workflows: one more shows nothing new."""
+
 
 def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
     """A workflow of 1 to `steps_max` steps; each feature is used by few steps, so that most of the graph still runs."""
     pools = {name: Pool(slots=random.randint(1, 4)) for name in ("red", "blue")}
-    ids = [f"s{n}" for n in range(random.randint(1, steps_max))]
-    needs_max = random.choice((1, 2, 3))
+    workflow = _workflow(random, steps_max, pools, depth=0)
     schedules: tuple[Schedule, ...] = ("dataflow", "dataflow", "dataflow", "layers", "sequential")
-    return Workflow(
-        name="random",
-        steps=tuple(_step(random, ids, n, pools, needs_max) for n in range(len(ids))),
+    return msgspec.structs.replace(
+        workflow,
         outputs={"all": "done"} if random.random() < 0.3 else {},
-        resources=pools,
         timeout_s=float(random.randint(10, 60)) if random.random() < 0.15 else None,
         schedule=random.choice(schedules),
     )
+
+
+def _workflow(random: Random, steps_max: int, pools: dict[str, Pool], depth: int) -> Workflow:
+    """Steps that may be sub-workflows, down to some depth, and fan-outs."""
+    ids = [f"s{n}" for n in range(random.randint(1, steps_max))]
+    needs_max = random.choice((1, 2, 3))
+    steps: list[Step] = []
+    for n in range(len(ids)):
+        step = _step(random, ids, n, pools, needs_max)
+        if depth < DEPTH_MAX and random.random() < 0.1:
+            inner = _workflow(random, 3, pools, depth + 1)
+            outputs = {"all": "done"} if random.random() < 0.5 else {}
+            step = msgspec.structs.replace(step, action=Flow(msgspec.structs.replace(inner, outputs=outputs)), resources={})
+        steps.append(_fan_out(random, step, steps) if random.random() < 0.2 else step)
+    return Workflow(name="random", steps=tuple(steps), resources=pools)
+
+
+def _fan_out(random: Random, step: Step, before: list[Step]) -> Step:
+    """The step for each of some items; often wired to a fan-out that it needs."""
+    wide = [each.id for each in before if each.for_each is not None and each.id in step.needs]
+    wired = random.choice(wide) if wide and random.random() < 0.7 else ""
+    return msgspec.structs.replace(step, for_each="${{ items }}", wired=wired, each_if=bool(wired) or random.random() < 0.5)
 
 
 def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_max: int) -> Step:

@@ -13,12 +13,21 @@ from typing import Final, assert_never
 import msgspec
 
 from weft.core import facts as f
-from weft.core.commands import Command, EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.commands import (
+    Command,
+    EvaluateCondition,
+    EvaluateGroup,
+    EvaluateItems,
+    EvaluateOutputs,
+    Leave,
+    StartAttempt,
+    StopAttempt,
+)
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
 from weft.core.state import State
 from weft.model.errors import Bug
-from weft.model.output import Output
+from weft.model.output import ErrorRecord, Output
 
 OK: Final = f.AttemptEnded(at=0.0, step="", attempt=0, outcome="ok", output=Output())
 
@@ -38,6 +47,10 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     tried: Mapping[str, Sequence[Tried]]
     verdicts: Mapping[str, f.ConditionEvaluated] = {}
+    keys: Mapping[str, Sequence[str]] = {}
+    """Those of the instances of each fan-out that was expanded; of another, no item is known."""
+    refused: Mapping[str, ErrorRecord] = {}
+    """Why steps failed of which no attempt is known: what they asked for could not be evaluated."""
 
 
 def past_of(facts: Iterable[Fact]) -> Past:
@@ -48,7 +61,7 @@ def past_of(facts: Iterable[Fact]) -> Past:
     created, limits = None, Limits()
     started: dict[str, float] = {}
     tried: dict[str, list[Tried]] = {}
-    verdicts = {}
+    verdicts, keys, refused = {}, {}, {}
     for fact in facts:
         match fact:
             case f.AttemptStarted():
@@ -57,16 +70,21 @@ def past_of(facts: Iterable[Fact]) -> Past:
                 tried.setdefault(fact.step, []).append(Tried(fact.at - started[fact.step], fact))
             case f.ConditionEvaluated():
                 verdicts[fact.step] = fact
+            case f.StepsAdded() if fact.parent:
+                keys[fact.parent] = fact.keys
+            case f.StepFailed() if fact.step not in tried:
+                refused[fact.step] = fact.error
             case f.RetryRequested():  # what had not succeeded began anew
                 tried = {step: of for step, of in tried.items() if of[-1].end.outcome == "ok"}
                 verdicts = {step: verdict for step, verdict in verdicts.items() if step in tried}
+                refused.clear()
             case f.EngineAttached():
                 limits = fact.limits
             case f.RunCreated():
                 created = fact
     if created is None:
         raise ValueError("a run begins with its creation")
-    return Past(created=created, limits=limits, tried=tried, verdicts=verdicts)
+    return Past(created=created, limits=limits, tried=tried, verdicts=verdicts, keys=keys, refused=refused)
 
 
 class Player:
@@ -117,6 +135,15 @@ class Player:
                     return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="cancelled")
             case EvaluateCondition(step=step):
                 return self.past.verdicts.get(step, f.ConditionEvaluated(at=0.0, step=step, verdict=True))
+            case EvaluateItems(step=step):
+                return f.ItemsEvaluated(
+                    at=0.0,
+                    step=step,
+                    keys=list(self.past.keys.get(step, ())),
+                    error=None if step in self.past.keys else self.past.refused.get(step),
+                )
+            case EvaluateGroup(step=step):
+                return f.GroupEvaluated(at=0.0, step=step, error=self.past.refused.get(step))
             case EvaluateOutputs():
                 return f.OutputsEvaluated(at=0.0, outputs={})
             case Leave():

@@ -14,7 +14,16 @@ import msgspec
 from weft.core import facts as f
 from weft.core.apply import apply
 from weft.core.audit import audit
-from weft.core.commands import Command, EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.commands import (
+    Command,
+    EvaluateCondition,
+    EvaluateGroup,
+    EvaluateItems,
+    EvaluateOutputs,
+    Leave,
+    StartAttempt,
+    StopAttempt,
+)
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
 from weft.core.retry import draw
@@ -26,6 +35,8 @@ from weft.sim.outside import Outside, doubts, truth
 
 TURNS_MAX: Final = 20_000
 """Per step of the workflow, a run takes a few turns; far more means that it turns in circles."""
+ITEMS_MAX: Final = 5
+"""More instances of a fan-out take longer and show nothing new."""
 CRASHES_MAX: Final = 20
 """A resume reads all facts, so a run that is killed again and again takes time in the square of its crashes."""
 
@@ -86,7 +97,7 @@ class World:
         self._turn([created, self._attached()])
         while not (self.saved.ended and self.saved.seq == self.state.seq) or self._tries_again():
             self.turns += 1
-            if self.turns > TURNS_MAX + 100 * len(self.workflow.steps):
+            if self.turns > TURNS_MAX + 100 * len(self.state.steps):
                 self._fail("the run does not come to an end")
             if self.left or (self.crashes < CRASHES_MAX and self.random.random() < self.faults.crash):
                 self._restart()
@@ -154,6 +165,8 @@ class World:
         """Facts up to `seq` are on disk: completions may be believed, and commands performed."""
         for fact in self.facts[self.saved.seq : seq]:
             apply(self.saved, fact)
+            if isinstance(fact, f.StepsAdded):
+                self.outside.steps.update({step.id: step for step in self.saved.steps[len(self.outside.steps) :]})
             self.outside.saved(fact)
         while self._commands and self._commands[0][0] <= self.saved.seq:
             self._perform(heappop(self._commands)[2])
@@ -170,11 +183,26 @@ class World:
                 chance = draw(self.seed, step, -1)  # the same verdict whenever it is asked for
                 error = ErrorRecord(kind="input", message="no such path") if chance > 0.95 else None
                 self._post(0.0, f.ConditionEvaluated(at=0.0, step=step, verdict=chance < 0.7, error=error))
+            case EvaluateItems(step=step):
+                chance = draw(self.seed, step, -1)  # the same items whenever they are asked for
+                error = ErrorRecord(kind="input", message="no list") if chance > 0.95 else None
+                self._post(0.0, f.ItemsEvaluated(at=0.0, step=step, keys=self._keys(step, chance), error=error))
+            case EvaluateGroup(step=step):
+                error = ErrorRecord(kind="input", message="no such path") if draw(self.seed, step, -4) > 0.9 else None
+                self._post(0.0, f.GroupEvaluated(at=0.0, step=step, output=None if error else Output(), error=error))
             case EvaluateOutputs():
                 self._post(0.0, f.OutputsEvaluated(at=0.0, outputs={}))
             case Leave():
                 self._insist(self.outside.leave())
                 self.left = True
+
+    def _keys(self, step: str, chance: float) -> list[str]:
+        """As many as are drawn; those of the other one for what is wired; none for a sub-workflow."""
+        state = self.state
+        of = state.steps[state.graph.index[step]]
+        if of.wired:
+            return [state.keys[i] for i in state.graph.children.get(state.graph.index[of.wired], ())]
+        return [str(n) for n in range(int(chance * ITEMS_MAX))] if of.for_each is not None else []
 
     def _begin(self, step: str, attempt: int) -> None:
         chance, expected = self.random.random(), self.outside.steps[step].expect_s

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from weft.core import facts as f
 from weft.core.apply import apply
-from weft.core.demand import TOTAL, WAITING
+from weft.core.demand import TOTAL, WAITING, Rank
 from weft.core.facts import Fact
 from weft.core.state import State
 from weft.core.status import Status
@@ -42,7 +42,7 @@ NAMED_MAX: Final = 8
 BAR_WIDTH_MAX: Final = 40
 BAR_WIDTH_MIN: Final = 8
 
-T = TypeVar("T", int, tuple[float, int])
+T = TypeVar("T", Rank, tuple[float, int])
 
 
 class Shortlist(Generic[T]):
@@ -76,7 +76,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.state = State()
-        self._running: Shortlist[int] = Shortlist()
+        self._running: Shortlist[Rank] = Shortlist()
         self._backing_off: Shortlist[tuple[float, int]] = Shortlist()
         self._stopping: dict[int, None] = {}
         self._failed: list[int] = []
@@ -183,8 +183,8 @@ class Scene:
     def _running_rows(self, now: float, count: int, total: int) -> list[list[Cell]]:
         state = self.state
         shown = count - 1 if total > count else count
-        best = self._running.least(shown, lambda rank: state.status[state.demands.by_rank[rank]] is Status.RUNNING)
-        rows = [self._running_row(state.demands.by_rank[rank], now) for rank in best]
+        best = self._running.least(shown, lambda rank: state.status[rank[-1]] is Status.RUNNING)
+        rows = [self._running_row(rank[-1], now) for rank in best]
         if count and total > len(rows):
             rows.append([("", ""), (f"{'and ' if rows else ''}{total - len(rows):,}{' more' if rows else ''}", "dim"), "", ""])
         return _labelled("running", rows)
@@ -236,16 +236,16 @@ class Scene:
         rows: list[list[Cell]] = []
         for pool in sorted(held, key=lambda pool: -sizes[pool])[:count]:
             ranks = [rank for k in held[pool][:KINDS_NAMED_MAX] for rank in self._first_ready(k)]
-            ids = [self._id(state.demands.by_rank[rank]) for rank in sorted(ranks)[:NAMED_MAX]]
+            ids = [self._id(rank[-1]) for rank in sorted(ranks)[:NAMED_MAX]]
             lack = self._lack(pool)
             room = width - len(lack) - LABEL_WIDTH - max(self._name_width, len("999,999 steps")) - TIME_WIDTH - 9  # gaps
             named = names(ids, max(room, 1), total=sizes[pool])
             rows.append([("", ""), plural(sizes[pool], "step"), "", f"{lack}: {named}"])
         return _labelled("held", rows)
 
-    def _first_ready(self, k: int) -> list[int]:
-        ready, by_rank = self.state.ready[k], self.state.demands.by_rank
-        return least(self.state.queues[k], NAMED_MAX, lambda rank: by_rank[rank] in ready)
+    def _first_ready(self, k: int) -> list[Rank]:
+        ready = self.state.ready[k]
+        return least(self.state.queues[k], NAMED_MAX, lambda rank: rank[-1] in ready)
 
     def _lack(self, pool: int | None) -> str:
         if pool is None:

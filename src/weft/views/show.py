@@ -15,7 +15,7 @@ from weft.core.status import Status
 from weft.core.why import status_word, why
 from weft.model.output import ErrorRecord, Output
 from weft.model.units import format_duration, format_size
-from weft.model.workflow import Argv, Python, Shell, Sleep, Step
+from weft.model.workflow import Argv, Flow, Python, Shell, Sleep, Step
 from weft.views.runs import moment
 from weft.views.story import STOPPED, message, skip_reason
 from weft.views.summary import run_status
@@ -262,6 +262,8 @@ def _action(step: Step) -> tuple[str, str]:
     match step.action:
         case Shell(script=script):
             return "run", script
+        case Flow(workflow=workflow):
+            return "flow", f"{workflow.name}: {plural(len(workflow.steps), 'step')}"
         case Argv(argv=argv):
             return "run", msgspec.json.encode(argv).decode()
         case Python(code=code, target=target):

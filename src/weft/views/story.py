@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from weft.core import facts as f
 from weft.core.facts import Fact, Limits
+from weft.core.growth import grown
 from weft.model.output import ErrorRecord
 from weft.model.units import format_duration, format_size
 from weft.model.workflow import WAITING_ACTIONS, Step
@@ -231,6 +232,20 @@ def _attached(story: Story, fact: f.EngineAttached) -> None:
     story.say("run", f"{story.run}: {story.name}, {done}, {at_once(fact.limits, story.steps.values())}")
 
 
+def _added(story: Story, fact: f.StepsAdded) -> None:
+    steps = grown(story.steps[fact.parent], fact.keys) if fact.parent else fact.steps
+    story.steps |= {step.id: step for step in steps}
+    if fact.parent:
+        story.say_step("expanded", fact.parent, f"into {plural(len(steps), 'step')}")
+    else:
+        story.say("added", plural(len(steps), "step"))
+
+
+def _succeeded(story: Story, fact: f.StepSucceeded) -> None:
+    story.counts["succeeded"] += 1
+    story.say_step("succeeded", fact.step)
+
+
 def _started(story: Story, fact: f.AttemptStarted) -> None:
     story.alive[fact.step] = (fact.attempt, fact.at)
     if story.as_log:
@@ -348,6 +363,8 @@ def _run_ended(story: Story, fact: f.RunEnded) -> None:
 _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.RunCreated: _created,
     f.EngineAttached: _attached,
+    f.StepsAdded: _added,
+    f.StepSucceeded: _succeeded,
     f.AttemptStarted: _started,
     f.AttemptSpawned: _spawned,
     f.AttemptEnded: _ended,
