@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from weft.core.facts import AttemptEnded, AttemptStarted, Fact, RunCreated, StepsReady
 from weft.model.output import Output
-from weft.model.workflow import Shell, Step, Workflow
+from weft.model.workflow import Flow, Shell, Step, Workflow
 
 NUMBERS = st.integers(-(2**63), 2**63) | st.integers(2**64, 10**40) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -32,6 +32,8 @@ def of_type(kind: Any) -> st.SearchStrategy[Any]:
         return VALUES
     if kind is msgspec.Raw:
         return RAW
+    if kind is Flow:  # a workflow has steps, whose action may be a workflow
+        return st.sampled_from([Flow(Workflow(name="inner", steps=(Step(id="a", action=Shell(script="true")),)))])
     if origin is Literal:
         return st.sampled_from(args)
     if origin in (Union, UnionType):

@@ -28,8 +28,11 @@ def test_every_format_has_a_fixture_and_a_migration() -> None:
     assert len(MIGRATIONS) == FORMAT
 
 
-def test_the_fixture_holds_every_kind_of_fact() -> None:
-    assert {type(fact) for fact in expected()} == set(get_args(Fact))
+def test_the_fixture_holds_every_kind_of_fact_of_its_time() -> None:
+    """Kinds and fields are only ever added; those that came later are tested with the codec."""
+    kinds = {type(fact) for fact in expected()}
+    assert len(kinds) == 20
+    assert kinds <= set(get_args(Fact))
 
 
 @pytest.mark.parametrize("state", ["closed", "crashed"])
