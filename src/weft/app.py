@@ -17,7 +17,7 @@ from weft.core.facts import Fact, Limits
 from weft.core.state import State
 from weft.model.errors import UsageError
 from weft.model.output import Output
-from weft.model.workflow import Argv, Flow, Python, Shell, Sleep, Step, Value, Workflow, every_step
+from weft.model.workflow import Argv, Flow, Python, Shell, Sleep, Step, Value, Workflow, definitions
 from weft.ports import Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def _runners(workflow: Workflow, folder: Path, workers: int, say: Callable[[str]
 
     `workers`: how many Python workers are started at once, before a step asks for them.
     """
-    actions = [step.action for step in every_step(workflow)]
+    actions = [step.action for _, step in definitions(workflow)]
     kinds = set(map(type, actions))
     base = {name: value for name, value in os.environ.items() if name not in workflow.secrets}
     runners: dict[type, Runner] = {}

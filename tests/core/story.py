@@ -19,6 +19,8 @@ what happened is only noted, `dropped` if not even that. A line without an arrow
     a ok, a fails, a fails exit 22, a fails silently, a raises OSError, a throttled 30, a cancelled, a lost, a spawned 77
                                            what the last attempt of a did; `a#1 ok`: attempt 1
     a true, a false, a broken              the verdict of its `if`
+    a items x y, a items, a items broken   the keys of a fan-out; none for a sub-workflow
+    a output, a output broken              that of a sub-workflow was evaluated
     outputs, outputs broken                those of the run were evaluated
     cancel, drain, kill                    what a person asks for
     retry                                  what a person asks of a run that has ended, of an engine of its own
@@ -35,7 +37,7 @@ import msgspec
 from weft.core import facts as f
 from weft.core.apply import apply
 from weft.core.audit import audit
-from weft.core.commands import EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.commands import EvaluateCondition, EvaluateGroup, EvaluateItems, EvaluateOutputs, Leave, StartAttempt, StopAttempt
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
 from weft.core.state import State
@@ -111,6 +113,12 @@ class Story:
                 yield f.CancelRequested(at=0.0, by="somebody")
             case ["drain" | "kill" as how]:
                 yield f.SuspendRequested(at=0.0, how="kill" if how == "kill" else "drain")
+            case [id_, "items", "broken"]:
+                yield f.ItemsEvaluated(at=0.0, step=id_, error=_error("input"))
+            case [id_, "items", *keys]:
+                yield f.ItemsEvaluated(at=0.0, step=id_, keys=keys)
+            case [id_, "output", *broken]:
+                yield f.GroupEvaluated(at=0.0, step=id_, error=_error("input") if broken else None)
             case ["outputs", *broken]:
                 yield f.OutputsEvaluated(at=0.0, outputs={}, error=_error("input") if broken else None)
             case [id_, "true" | "false" | "broken" as verdict]:
@@ -133,6 +141,8 @@ class Story:
             ids, todo = self.state.graph.ids, list[str]()
             todo += [f"{ids[i]} ok" for i in self.state.alive]
             todo += [f"{id_} true" for id_ in self.asked()]
+            todo += [f"{id_} items {self._keys(id_)}" for id_ in self.growing()]
+            todo += [f"{ids[i]} output" for i, s in enumerate(self.state.status) if s.name == "EXPANDED" and not todo]
             if not todo and self.state.backoff_until:
                 self.now = min(self.state.backoff_until.values())
                 todo = ["+0"]
@@ -142,10 +152,34 @@ class Story:
     def asked(self) -> Iterator[str]:
         """Steps that wait for the verdict of their `if`."""
         for i, status in enumerate(self.state.status):
-            step, layered = self.workflow.steps[i], self.workflow.schedule == "layers"
-            front = not layered or self.state.graph.layer[i] <= self.state.front
-            if status == 0 and step.condition and not self.state.unsettled[i] and i not in self.state.verdicts and front:
+            step = self.state.steps[i]
+            if (
+                self._at_the_door(i, status)
+                and step.condition
+                and i not in self.state.verdicts
+                and not (step.grows and step.each_if)
+            ):
                 yield step.id
+
+    def growing(self) -> Iterator[str]:
+        """Steps that wait for what they stand for."""
+        asked = set(self.asked())
+        for i, status in enumerate(self.state.status):
+            step = self.state.steps[i]
+            if self._at_the_door(i, status) and step.grows and step.id not in asked:
+                yield step.id
+
+    def _keys(self, id_: str) -> str:
+        """One item, or those of the other one for what is wired; none for a sub-workflow."""
+        graph = self.state.graph
+        of = self.state.steps[graph.index[id_]]
+        if of.wired:
+            return " ".join(self.state.keys[i] for i in graph.children.get(graph.index[of.wired], ()))
+        return "0" if of.for_each is not None else ""
+
+    def _at_the_door(self, i: int, status: int) -> bool:
+        front = self.workflow.schedule != "layers" or self.state.graph.layer[i] <= self.state.front
+        return status == 0 and not self.state.unsettled[i] and front and not self.state.halted
 
 
 def _error(kind: Any, **more: Any) -> ErrorRecord:
@@ -195,6 +229,10 @@ def decided(turn: Turn) -> str:
     for command in turn.commands:
         if isinstance(command, EvaluateCondition):
             words.append(f"ask {command.step}")
+        elif isinstance(command, EvaluateItems):
+            words.append(f"ask items {command.step}")
+        elif isinstance(command, EvaluateGroup):
+            words.append(f"ask output {command.step}")
         elif isinstance(command, EvaluateOutputs):
             words.append("ask outputs")
     return ", ".join(words) if turn.facts or words else "dropped"
@@ -210,6 +248,10 @@ def _words(fact: Fact) -> str:
             return f"lose {step} ({reason})"
         case f.BackoffStarted(step=step, until=until):
             return f"retry {step} at {until:g}"
+        case f.StepsAdded(parent=parent, keys=keys, steps=steps):
+            return f"expand {parent} ({' '.join(keys)})" if parent else f"add {' '.join(step.id for step in steps)}"
+        case f.StepSucceeded(step=step):
+            return f"done {step}"
         case f.StepFailed(step=step, error=error):
             return f"fail {step} ({error.kind})"
         case f.StepCancelled(step=step, cause=cause):

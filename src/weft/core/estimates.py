@@ -10,7 +10,8 @@ from zlib import crc32
 
 import msgspec
 
-from weft.model.workflow import Action, Sleep, Workflow
+from weft.model.paths import definition
+from weft.model.workflow import Action, Flow, Sleep, Step, Workflow, definitions
 
 Source: TypeAlias = Literal["learned", "same action", "expect", "sleep", "same kind", "assumed"]
 """Where an estimate comes from: earlier runs of the step itself, of steps with the same action; what the file says in `expect`,
@@ -23,7 +24,7 @@ STEPS_MAX = 200_000
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run teaches, in seconds: by step, and the medians by fingerprint of the action and by its kind."""
+    """What one run teaches, in seconds: medians by the path of a step in its file, by fingerprint of its action, by its kind."""
 
     steps: dict[str, float] = {}
     actions: dict[str, float] = {}
@@ -52,15 +53,15 @@ def sample_of(workflow: Workflow, took_s: Mapping[str, float]) -> Sample:
     """What a run teaches in which these steps succeeded after so many seconds."""
     if len(took_s) > STEPS_MAX:
         return Sample()
-    steps, actions, kinds = {}, dict[str, list[float]](), dict[str, list[float]]()
-    for step in workflow.steps:
-        if step.id not in took_s:
-            continue
-        seconds = took_s[step.id]
-        steps[step.id] = round(seconds, 6)
-        actions.setdefault(_print_of(step.action), []).append(seconds)
-        kinds.setdefault(kind_of(step.action), []).append(seconds)
-    return Sample(steps=steps, actions=_medians(actions), kinds=_medians(kinds))
+    steps, actions, kinds = dict[str, list[float]](), dict[str, list[float]](), dict[str, list[float]]()
+    defined = dict(definitions(workflow))
+    for id_, seconds in took_s.items():
+        path = definition(id_)
+        steps.setdefault(path, []).append(seconds)
+        if step := defined.get(path):
+            actions.setdefault(_print_of(step.action), []).append(seconds)
+            kinds.setdefault(kind_of(step.action), []).append(seconds)
+    return Sample(steps=_medians(steps), actions=_medians(actions), kinds=_medians(kinds))
 
 
 def _medians(groups: Mapping[str, list[float]]) -> dict[str, float]:
@@ -76,13 +77,17 @@ def median(numbers: Sequence[float]) -> float:
 def estimates(workflow: Workflow, samples: Sequence[Sample]) -> list[Estimate]:
     """An estimate for each step, in file order: the median of its own earlier runs, else of those of the same action, else its
     `expect` or the length of its sleep, else the median of its kind, else 1."""
+    return _estimates([(step.id, step) for step in workflow.steps], samples)
+
+
+def _estimates(steps: Sequence[tuple[str, Step]], samples: Sequence[Sample]) -> list[Estimate]:
     own = _gathered([sample.steps for sample in samples])
     by_action = _gathered([sample.actions for sample in samples])
     by_kind = _gathered([sample.kinds for sample in samples])
     found = []
-    for step in workflow.steps:
-        if step.id in own:
-            found.append(_learned(own[step.id], "learned"))
+    for path, step in steps:
+        if path in own:
+            found.append(_learned(own[path], "learned"))
         elif by_action and (like := by_action.get(_print_of(step.action))):
             found.append(_learned(like, "same action"))
         elif step.expect_s is not None:
@@ -112,5 +117,6 @@ def learned(workflow: Workflow, samples: Sequence[Sample]) -> dict[str, float]:
     """The estimates that earlier runs taught, in seconds by step; for the first fact of a run."""
     if not samples:
         return {}
-    found = zip(workflow.steps, estimates(workflow, samples), strict=True)
-    return {step.id: estimate.seconds for step, estimate in found if estimate.source in LEARNED}
+    steps = [(path, step) for path, step in definitions(workflow) if not isinstance(step.action, Flow)]
+    found = zip(steps, _estimates(steps, samples), strict=True)
+    return {path: estimate.seconds for (path, _), estimate in found if estimate.source in LEARNED}

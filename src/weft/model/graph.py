@@ -88,7 +88,7 @@ class Graph:
     @cached_property
     def order(self) -> list[int]:
         """All step numbers, needs before dependents and children before their parents."""
-        if not self.children:
+        if not self._latest[0]:
             return self._latest[1]
         left = [0] * len(self.ids)
         for after in self.links:

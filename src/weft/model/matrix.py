@@ -30,14 +30,14 @@ def combinations(matrix: Mapping[str, Value], count_max: int) -> dict[str, dict[
     extra = []
     for included in _mappings(matrix, "include"):
         of_axes = {name: value for name, value in included.items() if name in axes}
-        matching = [each for each in found if _has(each, of_axes)] if len(of_axes) < len(included) or not of_axes else []
+        matching = [each for each in found if _has(each, of_axes)]
         for each in matching:
             each.update(included)
         if not matching:
             extra.append(dict(included))
     keyed: dict[str, dict[str, Value]] = {}
     for each in (*found, *extra):
-        key = "-".join(_text(each[name]) for name in (axes if axes.keys() <= each.keys() else each))
+        key = "-".join(_text(each[name]) for name in (axes if axes and axes.keys() <= each.keys() else each))
         if key in keyed:
             raise ValueError(f"two combinations of `matrix` are called `{key}`")
         keyed[key] = each

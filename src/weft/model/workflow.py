@@ -160,9 +160,9 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Seconds for the whole run, not counting those in which no engine works on it."""
 
 
-def every_step(workflow: Workflow) -> Iterator[Step]:
-    """The steps of a workflow and of its sub-workflows."""
+def definitions(workflow: Workflow, path: str = "") -> Iterator[tuple[str, Step]]:
+    """Every step of a workflow and of its sub-workflows by its path; the instances of a fan-out are one."""
     for step in workflow.steps:
-        yield step
+        yield path + step.id, step
         if isinstance(step.action, Flow):
-            yield from every_step(step.action.workflow)
+            yield from definitions(step.action.workflow, f"{path}{step.id}/")
