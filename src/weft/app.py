@@ -92,6 +92,7 @@ def start(
     digest: str = "",
     project: Path,
     time_scale: float = 1.0,
+    reuse: bool = True,
 ) -> Result:
     """Create a run and drive it to its end or suspension. Raises UsageError before anything starts, MachineError at any time."""
     from weft import __version__
@@ -111,6 +112,7 @@ def start(
         time_scale=time_scale,
         version=__version__,
         estimates=_estimates(workflow, state_folder, time_scale, options.limits),
+        reuse=reuse,
     )
     result = _drive(State(), folder, journal, store, options, secrets, [created])
     if workflow.durability == "none":
@@ -200,7 +202,7 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
         state, outputs = State(), {}
         for fact in journal.read():
             apply(state, fact)
-            if isinstance(fact, f.AttemptEnded | f.StepSucceeded) and fact.output is not None:
+            if isinstance(fact, f.AttemptEnded | f.StepSucceeded | f.StepReused) and fact.output is not None:
                 outputs[fact.step] = fact.output
         _refuse_unfit(state, folder.name, then)
         _say_if_changed(first, options.say)
@@ -255,12 +257,18 @@ def _drive(
 
     from weft import __version__
     from weft.engine.drive import drive
+    from weft.journal.index import Index
+    from weft.journal.successes import SuccessBook
 
     attached = f.EngineAttached(at=0.0, pid=os.getpid(), host=socket.gethostname(), limits=options.limits, version=__version__)
     opening = [fact for fact in facts if isinstance(fact, f.RunCreated | f.RetryRequested)]
     rest = [fact for fact in facts if fact not in opening]
     workflow = next((fact.workflow for fact in facts if isinstance(fact, f.RunCreated)), state.workflow)
     workers = min(cpu_count(), options.limits.total or cpu_count())
+    book = SuccessBook(Index(folder.parents[1]), folder.parents[1], workflow.name, folder.name)
+    noted = state.created or facts[0]
+    if isinstance(noted, f.RunCreated) and noted.durability != "none":
+        options = msgspec.structs.replace(options, observers=(*options.observers, book))
     try:
         signal = asyncio.run(
             drive(
@@ -272,6 +280,7 @@ def _drive(
                 first=[*opening, attached, *rest],
                 outputs=outputs or {},
                 secrets=secrets,
+                successes=book,
                 observers=options.observers,
                 grace_s=options.grace_s,
                 signals=options.signals,
@@ -281,8 +290,6 @@ def _drive(
     finally:
         journal.close()
     if state.created and state.created.durability != "none":
-        from weft.journal.index import Index
-
         Index(folder.parents[1]).note(state.created, {state.graph.ids[i]: seconds for i, seconds in state.took_s.items()})
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
 

@@ -66,6 +66,35 @@ class OutputStore(Protocol):
         to be a value (it still is an output that can be shown)."""
         ...
 
+    def take_over(self, output: Output, blob: Path) -> Output:
+        """The same output, whose bytes are in a file of another run, as one of this store. Raises MachineError if the file is
+        missing or damaged."""
+        ...
+
+
+class Success(msgspec.Struct, frozen=True, kw_only=True):
+    """A success that may be reused. `parts`: its fingerprint; `wrote`: digests of the files that it wrote, by path; `blob`: where
+    the bytes of a large output are."""
+
+    run: str
+    step: str
+    output: Output
+    parts: Mapping[str, str]
+    wrote: Mapping[str, str]
+    blob: Path | None = None
+
+
+class Successes(Protocol):
+    """The successes of earlier runs of a workflow. Its methods may be called from any thread; none raises."""
+
+    def find(self, step: str, key: str, count: int) -> Sequence[Success]:
+        """Those of this step with this fingerprint, the newest first. Instances of a fan-out stand in for each other."""
+        ...
+
+    def last(self, step: str) -> Success | None:
+        """The newest success of exactly this step."""
+        ...
+
 
 # ---- runners and executors ----
 

@@ -31,6 +31,7 @@ CAUSES = {
     Event.RETRY: "somebody asked the ended run to go on (`retry_requested`)",
     Event.EXPANDED: "a fan-out or a sub-workflow got its steps (`steps_added`)",
     Event.REOPENED: "parts of it did not succeed, and somebody asked the ended run to go on (`retry_requested`)",
+    Event.REUSED: "its output was taken from an earlier run: of the same fingerprint (`step_reused`), or as the run was created",
     Event.SUCCEEDED: "it succeeded without an attempt of its own (`step_succeeded`)",
 }
 

@@ -34,6 +34,7 @@ def test_what_is_settled_stays_so() -> None:
         Status.FAILED,
         Status.CANCELLED,
         Status.SKIPPED,
+        Status.REUSED,
     ]
 
 

@@ -29,6 +29,7 @@ from weft.core.facts import (
 from weft.journal import index
 from weft.journal.index import Index, RunRow, find_run
 from weft.journal.sqlite import SqliteJournal
+from weft.journal.successes import Row
 from weft.model.errors import UsageError
 from weft.model.output import ErrorRecord
 
@@ -100,7 +101,7 @@ def test_only_changed_runs_are_read_again(state: Path, monkeypatch: pytest.Monke
     read: list[str] = []
     fold = index._fold
 
-    def noted(folder: Path) -> tuple[RunRow, index.Note | None]:
+    def noted(folder: Path) -> tuple[RunRow, index.Note | None, list[Row]]:
         read.append(folder.name)
         return fold(folder)
 

@@ -93,7 +93,12 @@ class Printer:
             case f.AttemptStarted(step=step, attempt=attempt):
                 self._attempts.pop(step, None)  # the order of printing is that of the last starts
                 self._attempts[step] = attempt
-            case f.AttemptEnded(step=step, outcome="ok") | f.StepFailed(step=step) | f.StepCancelled(step=step):
+            case (
+                f.AttemptEnded(step=step, outcome="ok")
+                | f.StepReused(step=step)
+                | f.StepFailed(step=step)
+                | f.StepCancelled(step=step)
+            ):
                 self._open.discard(step)
             case f.StepsSkipped(steps=steps):
                 self._open.difference_update(steps)

@@ -119,9 +119,9 @@ def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
         else:
             click.echo(view.render(look.numbers, look.state, run=look.run, color=look.color, width=_width(), alive=look.alive))
     else:
-        attempts = view.attempts_of(look.facts(), look.step(step))
+        attempts, reused = view.attempts_of(look.facts(), look.step(step)), view.reused_output(look.facts(), step)
         if as_json:
-            print_json(view.step_as_json(look.state, step, attempts, run=look.run))
+            print_json(view.step_as_json(look.state, step, attempts, run=look.run, reused=reused))
         else:
             click.echo(
                 view.render_step(
@@ -132,6 +132,7 @@ def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
                     color=look.color,
                     width=_width(),
                     logs=partial(log_of, look.folder),
+                    reused=reused,
                 )
             )
     look.leave()

@@ -41,6 +41,7 @@ VIEW = ("output", "color", "state", "grace", "max_parallel")
 @click.option("--input", "-i", "more_pairs", multiple=True, metavar="KEY=VALUE", help="An input of the workflow.")
 @click.option("--dry-run", "-n", is_flag=True, help="Show the plan and run nothing.")
 @settings_options(*VIEW, "schedule", "fail_fast", "durability", "format", "size_max", "time_scale")
+@click.option("--no-reuse", is_flag=True, help="Run steps with `reuse: true` all the same.")
 @click.option("--verbose", "-v", count=True, help="Show more.")
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
 @click.option("--help", "-h", "wants_help", is_flag=True, help="Show this, and the inputs of FILE.")
@@ -75,6 +76,7 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
         digest=sha256(data).hexdigest(),
         project=Path.cwd(),
         time_scale=settings["time_scale"],
+        reuse=not options["no_reuse"],
     )
     leave(view.finish(result))
 

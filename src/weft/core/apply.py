@@ -4,9 +4,11 @@ Nothing here chooses. What follows from a fact by the definition of the workflow
 written; what could go either way is decided in `decide` and comes back here as a fact of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappush
 from typing import Any
+
+import msgspec
 
 from weft.core import facts as f
 from weft.core.facts import Fact
@@ -14,6 +16,7 @@ from weft.core.growth import grown
 from weft.core.state import Attempt, State
 from weft.core.status import TABLE, Event, Status
 from weft.model.errors import Bug
+from weft.model.workflow import Step
 
 
 def apply(state: State, fact: Fact) -> None:
@@ -77,9 +80,25 @@ def _run_created(state: State, fact: f.RunCreated) -> None:
     state.created = fact
     state.load(fact.workflow, fact.estimates)  # nothing starts for a run that is not on disk: all are unblocked by this fact
     state.agenda.extend([i for i, needs in enumerate(state.unsettled) if not needs])
+    state.left_out = frozenset(fact.left_out)
+    state.agenda.extend([i for id_, i in state.graph.index.items() if id_ in state.left_out] if state.left_out else ())
+    for id_, given in fact.given.items():
+        _take(state, state.graph.index[id_], given)
     state.outputs_due = not state.open
     if fact.workflow.timeout_s is not None:
         state.deadline = fact.at + fact.workflow.timeout_s
+
+
+def _take(state: State, i: int, given: f.Given) -> None:
+    """What is taken from an earlier run is there at once: an output, or the parts that a step stands for."""
+    step = state.steps[i]
+    if step.grows:
+        if step.wired and not state.graph.children.get(state.graph.index[step.wired]):  # the other one gets new instances
+            step = msgspec.structs.replace(step, wired="", each_if=False)
+        _expand(state, i, step, given.keys)
+    else:
+        state.reused[i] = given.run
+        _move(state, i, Event.REUSED)
 
 
 def _engine_attached(state: State, fact: f.EngineAttached) -> None:
@@ -100,6 +119,8 @@ def _attempt_ended(state: State, fact: f.AttemptEnded) -> None:
     started = _release(state, i, fact.attempt)
     if fact.outcome == "ok":
         state.took_s[i] = fact.at - started
+        if fact.stored and fact.stored.refused:
+            state.not_stored[i] = fact.stored.refused
         _move(state, i, Event.ENDED_OK)
         return
     _move(state, i, Event.ENDED_BADLY)
@@ -124,6 +145,13 @@ def _condition_evaluated(state: State, fact: f.ConditionEvaluated) -> None:
     state.agenda.append(i)
 
 
+def _fingerprint_taken(state: State, fact: f.FingerprintTaken) -> None:
+    i = state.graph.index[fact.step]
+    state.prints[i] = fact
+    state.unblocked_seq[i] = state.seq
+    state.agenda.append(i)
+
+
 def _outputs_evaluated(state: State, fact: f.OutputsEvaluated) -> None:
     state.outputs = fact
 
@@ -140,14 +168,15 @@ def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
 
 def _retry_requested(state: State, fact: f.RetryRequested) -> None:
     """What did not succeed is as if it had never been tried, but for the numbers of its attempts. What it is part of goes on."""
-    failed = [i for i, status in enumerate(state.status) if status.settled and status is not Status.SUCCEEDED]
+    failed = [i for i, status in enumerate(state.status) if status.settled and not status.good]
+    failed = [i for i in failed if i not in state.skips or state.skips[i].reason != "not_selected"]
     parts = {above for i in failed for above in state.graph.above(i)}
     again = sorted(parts.union(failed))
     for i in again:
         _move(state, i, Event.REOPENED if i in state.graph.children else Event.RETRY)
         state.failures[i] = 0
         state.unblocked_seq[i] = state.seq
-    for about in (state.errors, state.skips, state.verdicts, state.stop_causes, state.first_started):
+    for about in (state.errors, state.skips, state.verdicts, state.prints, state.stop_causes, state.first_started):
         for i in again:
             about.pop(i, None)
     state.reopen(fact.at)
@@ -178,9 +207,13 @@ def _steps_added(state: State, fact: f.StepsAdded) -> None:
         state.agenda.extend(state.grow(fact.steps, None, fact.layer))
         return
     parent = state.graph.index[fact.parent]
+    _expand(state, parent, state.steps[parent], fact.keys)
+
+
+def _expand(state: State, parent: int, step: Step, keys: Sequence[str]) -> None:
     _move(state, parent, Event.EXPANDED)
-    added = state.grow(grown(state.steps[parent], fact.keys), parent, state.graph.layer[parent])
-    state.keys.update(zip(added, fact.keys, strict=False))  # a sub-workflow has none
+    added = state.grow(grown(step, keys), parent, state.graph.layer[parent])
+    state.keys.update(zip(added, keys, strict=False))  # a sub-workflow has none
     state.agenda.extend(added or [parent])
 
 
@@ -216,6 +249,12 @@ def _backoff_started(state: State, fact: f.BackoffStarted) -> None:
 
 def _step_succeeded(state: State, fact: f.StepSucceeded) -> None:
     _move(state, state.graph.index[fact.step], Event.SUCCEEDED)
+
+
+def _step_reused(state: State, fact: f.StepReused) -> None:
+    i = state.graph.index[fact.step]
+    state.reused[i] = fact.run
+    _move(state, i, Event.REUSED)
 
 
 def _step_failed(state: State, fact: f.StepFailed) -> None:
@@ -272,6 +311,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.AttemptEnded: _attempt_ended,
     f.AttemptLost: _attempt_lost,
     f.ConditionEvaluated: _condition_evaluated,
+    f.FingerprintTaken: _fingerprint_taken,
     f.OutputsEvaluated: _outputs_evaluated,
     f.CancelRequested: _cancel_requested,
     f.SuspendRequested: _suspend_requested,
@@ -282,6 +322,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.AttemptStopping: _attempt_stopping,
     f.BackoffStarted: _backoff_started,
     f.StepSucceeded: _step_succeeded,
+    f.StepReused: _step_reused,
     f.StepFailed: _step_failed,
     f.StepCancelled: _step_cancelled,
     f.StepsSkipped: _steps_skipped,

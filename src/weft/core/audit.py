@@ -32,6 +32,10 @@ def _audit_steps(state: State) -> Iterator[str]:
             yield f"{name} runs attempt {state.alive[i].number} of {state.attempts[i]}"
         if i in state.alive and (status is Status.STOPPING) != (state.alive[i].cause is not None):
             yield f"{name} has the stop cause {state.alive[i].cause}"
+        if (status is Status.REUSED) != (i in state.reused):
+            yield f"{name} does not match what was taken from earlier runs"
+        if (state.graph.ids[i] in state.left_out) and status not in (Status.SKIPPED, Status.WAITING):
+            yield f"{name} was not selected"
         if status is Status.EXPANDED and not state.steps[i].grows:
             yield f"{name} stands for no others"
         left = sum(not state.status[part].settled for part in state.graph.children.get(i, ()))
@@ -102,7 +106,8 @@ def _audit_progress(state: State) -> Iterator[str]:
         if status is Status.READY and all(state.free(pool) >= weight for pool, weight in state.demands.of(i)):
             yield f"{name} is ready and fits, and was not started"
         if status is Status.WAITING and not state.unsettled[i]:
-            asked = (state.steps[i].condition and i not in state.verdicts) or state.steps[i].grows
+            step = state.steps[i]
+            asked = (step.condition and i not in state.verdicts) or step.grows or (step.reuse and i not in state.prints)
             parked = state.workflow.schedule == "layers" and state.graph.layer[i] > state.front
             if not asked and not parked:
                 yield f"{name} waits for nothing"

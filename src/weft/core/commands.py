@@ -29,6 +29,12 @@ class EvaluateCondition(Base, frozen=True, kw_only=True):
     step: str
 
 
+class TakeFingerprint(Base, frozen=True, kw_only=True):
+    """Compute the fingerprint of this step, look for a success with the same one, and answer with FingerprintTaken."""
+
+    step: str
+
+
 class EvaluateItems(Base, frozen=True, kw_only=True):
     """Evaluate the items of this fan-out, or check the inputs of this sub-workflow, and answer with ItemsEvaluated."""
 
@@ -49,4 +55,6 @@ class Leave(Base, frozen=True, kw_only=True):
     """The run has ended or is suspended: close the journal and go."""
 
 
-Command: TypeAlias = StartAttempt | StopAttempt | EvaluateCondition | EvaluateItems | EvaluateGroup | EvaluateOutputs | Leave
+Command: TypeAlias = (
+    StartAttempt | StopAttempt | EvaluateCondition | TakeFingerprint | EvaluateItems | EvaluateGroup | EvaluateOutputs | Leave
+)

@@ -146,6 +146,10 @@ def _admit(turn: Turn, fact: Observed) -> None:
             _admit_attempt(turn, fact)
         case f.ConditionEvaluated() if _awaits_verdict(state, state.graph.index[fact.step]):
             turn.emit(fact)
+        case f.FingerprintTaken() if _awaits_fingerprint(state, state.graph.index[fact.step]):
+            turn.emit(msgspec.structs.replace(fact, found=None))
+            if fact.found:
+                turn.emit(f.StepReused(at=turn.now, step=fact.step, run=fact.found.run, output=fact.found.output))
         case f.OutputsEvaluated() if not state.open and state.outputs is None:
             turn.emit(fact)
         case f.CancelRequested() if not state.cancelled:
@@ -156,6 +160,10 @@ def _admit(turn: Turn, fact: Observed) -> None:
 
 def _awaits_verdict(state: State, i: int) -> bool:
     return state.status[i] is Status.WAITING and not state.unsettled[i] and i not in state.verdicts
+
+
+def _awaits_fingerprint(state: State, i: int) -> bool:
+    return state.status[i] is Status.WAITING and not state.unsettled[i] and not state.halted and i not in state.prints
 
 
 def _admit_answer(turn: Turn, fact: f.Answer) -> None:

@@ -16,7 +16,7 @@ Outcome: TypeAlias = Literal["succeeded", "succeeded_with_errors", "failed", "ca
 """How a run ended. A run that has not is `running` or `suspended`."""
 GiveUpCause: TypeAlias = Literal["cancel", "stop", "stop_layer", "run_timeout"]
 StopCause: TypeAlias = Literal["timeout", "suspend"] | GiveUpCause
-SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed"] | GiveUpCause
+SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed", "not_selected"] | GiveUpCause
 
 
 def _tag(name: str) -> str:
@@ -33,6 +33,22 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     total: int | None = None
     computing: int | None = None
     waiting: int | None = None
+
+
+class Given(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is taken from an earlier run: the output of a step, or of a fan-out or sub-workflow the keys of its instances."""
+
+    run: str
+    output: Output | None = None
+    keys: tuple[str, ...] = ()
+
+
+class Stored(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Under which fingerprint a success may be reused, and digests of the files that it wrote, by path; or why it may not."""
+
+    key: str = ""
+    wrote: dict[str, str] = {}
+    refused: str = ""
 
 
 # ---- observed ----
@@ -57,6 +73,14 @@ class RunCreated(Base, frozen=True, omit_defaults=True, kw_only=True):
     estimates: dict[str, float] = {}
     """Seconds that steps are expected to take, learned from earlier runs. They stand here so that every engine of the run
     serves its steps in the same order."""
+    origin: str = ""
+    """The run that this one takes outputs from, or goes on from."""
+    given: dict[str, Given] = {}
+    """Steps that count as succeeded from the beginning; what a step is a part of stands before it."""
+    left_out: tuple[str, ...] = ()
+    """Steps that were not selected: they are skipped, as if their `if` were false."""
+    reuse: bool = True
+    """False: steps with `reuse` run all the same."""
 
 
 class EngineAttached(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -87,6 +111,7 @@ class AttemptEnded(Base, frozen=True, omit_defaults=True, kw_only=True):
     error: ErrorRecord | None = None
     cpu_s: float | None = None
     rss_bytes: int | None = None
+    stored: Stored | None = None
 
 
 class AttemptLost(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -103,6 +128,19 @@ class ConditionEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
     step: str
     verdict: bool
     error: ErrorRecord | None = None
+
+
+class FingerprintTaken(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """What a step with `reuse` is about to be run with: digests by part. `found`: a success with the same ones; it comes to the
+    journal as StepReused. Else `changed` are the parts that differ from the last success, in run `last`, or `note` says why
+    that could not be reused."""
+
+    step: str
+    parts: dict[str, str] = {}
+    found: Given | None = None
+    changed: list[str] = []
+    last: str = ""
+    note: str = ""
 
 
 class ItemsEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -194,6 +232,14 @@ class StepSucceeded(Base, frozen=True, omit_defaults=True, kw_only=True):
     output: Output | None = None
 
 
+class StepReused(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """It does not run: it has succeeded in an earlier `run` with the same fingerprint, and this is its output."""
+
+    step: str
+    run: str
+    output: Output | None = None
+
+
 class StepFailed(Base, frozen=True, omit_defaults=True, kw_only=True):
     """No attempt is left, or none could be made. `error`: that of the last attempt, or of an `if` that cannot be evaluated."""
 
@@ -235,6 +281,7 @@ Witnessed: TypeAlias = (
     | AttemptEnded
     | AttemptLost
     | ConditionEvaluated
+    | FingerprintTaken
     | OutputsEvaluated
     | CancelRequested
     | SuspendRequested
@@ -248,6 +295,7 @@ Decided: TypeAlias = (
     | AttemptStopping
     | BackoffStarted
     | StepSucceeded
+    | StepReused
     | StepFailed
     | StepCancelled
     | StepsSkipped

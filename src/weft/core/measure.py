@@ -178,7 +178,8 @@ class Measure:
         for i, step in enumerate(self.steps):
             step.status = status_word(state, i)
         weights = [step.run_s for step in self.steps]
-        path = state.graph.critical_path(weights)
+        given = state.created.given if state.created else ()
+        path = state.graph.critical_path(weights, frozenset([state.graph.index[id_] for id_ in given]))
         work_s = sum(weights)
         return Numbers(
             steps=self.steps,

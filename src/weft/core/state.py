@@ -18,6 +18,9 @@ from weft.model.graph import Graph
 from weft.model.output import ErrorRecord
 from weft.model.workflow import Step, Workflow
 
+UNWANTED = ("condition", "needs_skipped", "not_selected")
+"""Reasons to skip a step that are no failure."""
+
 
 class Attempt:
     """An attempt that is alive: its number, when it started, its process if it has one, and why it is being stopped, if it is."""
@@ -42,7 +45,8 @@ class State:
     attempt took that succeeded. `pending`: the end of an attempt that awaits its verdict. `open`: steps that have not settled,
     `layer_open` the same by layer, `front` the first layer that has any, since fact `front_seq`. `stop_causes`: why an attempt
     of the step was stopped. `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the
-    steps that hold so much of it.
+    steps that hold so much of it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will
+    not be reused.
 
     For the dispatcher: `queues` holds the ranks of ready steps by kind; `posted` the rank of the one that stands for its kind
     among the `heads`, which are sorted by what was `lacking`: a pool, and so much of it. The heads of `stirred` pools are to be
@@ -68,6 +72,10 @@ class State:
         self.alive: dict[int, Attempt] = {}
         self.pending: dict[int, f.AttemptEnded | f.AttemptLost] = {}
         self.verdicts: dict[int, f.ConditionEvaluated] = {}
+        self.prints: dict[int, f.FingerprintTaken] = {}
+        self.reused: dict[int, str] = {}
+        self.not_stored: dict[int, str] = {}
+        self.left_out: frozenset[str] = frozenset()
         self.errors: dict[int, ErrorRecord] = {}
         self.skips: dict[int, f.StepsSkipped] = {}
         self.stop_causes: dict[int, f.StopCause] = {}
@@ -212,7 +220,7 @@ class State:
         if status is Status.FAILED:
             return self.steps[i].on_error != "continue"
         if status is Status.SKIPPED:
-            return self.skips[i].reason not in ("condition", "needs_skipped")
+            return self.skips[i].reason not in UNWANTED
         return status is Status.CANCELLED
 
     def forgiven(self, i: int) -> bool:

@@ -19,10 +19,16 @@ class Status(IntEnum):
     FAILED = 11
     CANCELLED = 12
     SKIPPED = 13
+    REUSED = 14
 
     @property
     def settled(self) -> bool:
         return self >= Status.SUCCEEDED
+
+    @property
+    def good(self) -> bool:
+        """Whether it has succeeded, in this run or in the one that its output was taken from."""
+        return self is Status.SUCCEEDED or self is Status.REUSED
 
 
 class Event(IntEnum):
@@ -42,6 +48,7 @@ class Event(IntEnum):
     EXPANDED = 11
     REOPENED = 13
     SUCCEEDED = 12
+    REUSED = 16
 
 
 TABLE: Final[dict[tuple[Status, Event], Status]] = {
@@ -63,6 +70,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.BACKING_OFF, Event.CANCELLED): Status.CANCELLED,
     (Status.WAITING, Event.SKIPPED): Status.SKIPPED,
     (Status.READY, Event.SKIPPED): Status.SKIPPED,
+    (Status.WAITING, Event.REUSED): Status.REUSED,
     # a fan-out and a sub-workflow make no attempts: they are over when their steps are
     (Status.WAITING, Event.EXPANDED): Status.EXPANDED,
     (Status.EXPANDED, Event.SUCCEEDED): Status.SUCCEEDED,

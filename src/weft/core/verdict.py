@@ -4,7 +4,7 @@ Verdicts of one round are gathered and become one fact each for all ready steps 
 """
 
 from weft.core import facts as f
-from weft.core.commands import EvaluateCondition, EvaluateItems
+from weft.core.commands import EvaluateCondition, EvaluateItems, TakeFingerprint
 from weft.core.groups import judge_group
 from weft.core.retry import draw, next_start
 from weft.core.state import State
@@ -21,7 +21,12 @@ def judge(turn: Turn, i: int, verdicts: Round) -> None:
         if not state.unsettled_children.get(i):
             judge_group(turn, i, verdicts)
         return
-    if state.status[i] is not Status.WAITING or state.unsettled[i]:
+    if state.status[i] is not Status.WAITING:
+        return
+    if state.graph.ids[i] in state.left_out:
+        verdicts.skip(state.graph.ids[i], "not_selected", "")
+        return
+    if state.unsettled[i]:
         return
     end = state.pending.get(i)
     if isinstance(end, f.AttemptEnded):
@@ -49,6 +54,8 @@ def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
         turn.order(EvaluateItems(step=step.id))
     elif verdict and verdict.error:
         turn.emit(f.StepFailed(at=turn.now, step=step.id, error=verdict.error))
+    elif (verdict is None or verdict.verdict) and step.reuse and i not in state.prints:
+        turn.order(TakeFingerprint(step=step.id))
     elif verdict is None or verdict.verdict:
         verdicts.ready.append(step.id)
     elif failed is not None:

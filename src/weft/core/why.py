@@ -16,6 +16,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[str, ...] = ()
     pool: str = ""
     until: float | None = None
+    reuse: str = ""
+    """Why a step with `reuse` was run all the same, and whether its success will be reused."""
 
 
 NAMED_MAX = 8
@@ -33,7 +35,22 @@ _WORDS = {Status.READY: "held", Status.EXPANDED: "running"}
 def why(state: State, i: int) -> Why:
     """The reason for the status of step i after a whole turn."""
     found = _WAITING[state.status[i]](state, i) if state.status[i] in _WAITING else _why_settled(state, i)
-    return msgspec.structs.replace(found, step=state.graph.ids[i], status=status_word(state, i))
+    return msgspec.structs.replace(found, step=state.graph.ids[i], status=status_word(state, i), reuse=_why_run(state, i))
+
+
+def _why_run(state: State, i: int) -> str:
+    """Why step i was not reused, where that is known."""
+    said = state.prints.get(i)
+    if said is None or state.status[i] is Status.REUSED:
+        return ""
+    if said.note:
+        told = said.note
+    elif said.last:
+        told = f"since it succeeded in run {said.last}, {_names(tuple(said.changed))} changed"
+    else:
+        told = "it has not succeeded before, as far as is known"
+    unstored = f"; it will not be reused either: {state.not_stored[i]}" if i in state.not_stored else ""
+    return f"it was not reused: {told}{unstored}"
 
 
 def _why(reason: str, steps: tuple[str, ...] = (), pool: str = "", until: float | None = None) -> Why:
@@ -58,6 +75,8 @@ def _why_waiting(state: State, i: int) -> Why:
         return _why(f"`schedule: layers` lets layer {layer} start after {_names(open_)}", open_)
     if state.steps[i].grows and (i in state.verdicts or not state.steps[i].condition or state.steps[i].each_if):
         return _why("what it stands for is being evaluated")
+    if state.steps[i].reuse and (i in state.verdicts or not state.steps[i].condition):
+        return _why("its fingerprint is being taken")
     return _why("its `if` is being evaluated")
 
 
@@ -108,6 +127,9 @@ _WAITING = {
 
 def _why_settled(state: State, i: int) -> Why:
     status, step = state.status[i], state.steps[i]
+    if status is Status.REUSED:
+        how = "it succeeded with the same fingerprint" if i in state.prints else "its output was taken from there"
+        return _why(f"it was not run: {how} in run {state.reused[i]}")
     if status is Status.SUCCEEDED and not state.attempts[i]:
         parts = len(state.graph.children.get(i, ()))
         return _why(
@@ -123,6 +145,8 @@ def _why_settled(state: State, i: int) -> Why:
         return _why(_STOPPED[state.stop_causes[i]].format(by=_stopper(state, i)))
     skip = state.skips[i]
     because = (skip.because,) if skip.because else ()
+    if skip.reason == "not_selected":
+        return _why("it was not selected when the run was started")
     if skip.reason == "condition":
         return _why(f"its `if` is false: {step.condition}")
     if skip.reason == "needs_skipped":

@@ -12,10 +12,11 @@ from weft.engine.control import Control
 from weft.engine.engine import Engine
 from weft.engine.folder import RunFolder
 from weft.engine.jobs import Jobs
+from weft.engine.reuse import Reuse
 from weft.engine.shutdown import Shutdown
 from weft.engine.values import Values
 from weft.model.output import Output
-from weft.ports import Journal, Observer, OutputStore, Runner
+from weft.ports import Journal, Observer, OutputStore, Runner, Successes
 
 SWITCH_S: Final = 0.001
 """How long the loop may keep the interpreter from the journal's writer. At the default of 5 ms a commit that ends while a turn is
@@ -32,6 +33,7 @@ async def drive(
     first: Sequence[f.Observed],
     outputs: Mapping[str, Output],
     secrets: Mapping[str, str],
+    successes: Successes,
     observers: Sequence[Observer],
     grace_s: float,
     signals: bool,
@@ -47,6 +49,7 @@ async def drive(
     created = next((fact for fact in first if isinstance(fact, f.RunCreated)), state.created)
     assert created is not None
     values = Values(state, created, store, outputs)
+    jobs = Jobs(created, values, run_folder, secrets)
     engine = Engine(
         state,
         journal=journal,
@@ -54,7 +57,8 @@ async def drive(
         runners=runners(),
         clock=SystemClock(state.now),
         values=values,
-        jobs=Jobs(created, values, run_folder, secrets),
+        jobs=jobs,
+        reuse=Reuse(state, values, jobs, store, successes, created.project or "."),
         observers=observers,
         secrets=tuple(secrets.values()),
         grace_s=grace_s,

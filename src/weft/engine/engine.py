@@ -24,11 +24,13 @@ from weft.core.commands import (
     Leave,
     StartAttempt,
     StopAttempt,
+    TakeFingerprint,
 )
 from weft.core.decide import receive
 from weft.core.facts import Fact, Observed
 from weft.core.state import State
 from weft.engine.jobs import Jobs
+from weft.engine.reuse import Reuse
 from weft.engine.secrets import contains_secret, masked
 from weft.engine.values import Values, input_error
 from weft.model.errors import MachineError
@@ -59,6 +61,7 @@ class Engine:
         clock: Clock,
         values: Values,
         jobs: Jobs,
+        reuse: Reuse | None = None,
         observers: Sequence[Observer] = (),
         secrets: Sequence[str] = (),
         grace_s: float = 10.0,
@@ -70,6 +73,7 @@ class Engine:
         self._runners = runners
         self._clock = clock
         self._jobs = jobs
+        self._reuse = reuse
         self._observers = list(observers)
         self._secrets = secrets
         self._grace_s = grace_s
@@ -97,6 +101,8 @@ class Engine:
         finally:
             if self._timer:
                 self._timer.cancel()
+            if self._reuse:
+                self._reuse.close()
             for runner in dict.fromkeys(self._runners.values()):
                 await runner.close()
 
@@ -134,7 +140,7 @@ class Engine:
         seq = self.state.seq
         if turn.facts:
             for fact in turn.facts:
-                if isinstance(fact, f.AttemptEnded | f.StepSucceeded) and fact.output is not None:
+                if isinstance(fact, f.AttemptEnded | f.StepSucceeded | f.StepReused) and fact.output is not None:
                     self.values.outputs[fact.step] = fact.output
             durable = self._journal.durable
             waits = any(command.after > durable for command in turn.commands) or any(acknowledge for _, acknowledge in batch)
@@ -194,6 +200,11 @@ class Engine:
                 self._runner(step).stop((step, attempt), self._grace_s)
             case EvaluateCondition(step=step):
                 self.post(self.values.condition(step))
+            case TakeFingerprint(step=step):
+                if self._reuse:
+                    self._reuse.take(step, self.post)
+                else:
+                    self.post(f.FingerprintTaken(at=0.0, step=step))
             case EvaluateItems(step=step):
                 self.post(self.values.items(step))
             case EvaluateGroup(step=step):
@@ -232,10 +243,10 @@ class Engine:
             self.post(f.AttemptSpawned(at=0.0, step=step, attempt=attempt, pid=report.pid, started=report.started))
         elif report.payload is None:
             self._ended(report, None)
-        elif _size(report.payload) <= INLINE_KEEP_BYTES:
-            self._ended(report, self._keep(report.payload, report))
-        else:
+        elif _size(report.payload) > INLINE_KEEP_BYTES or (self._reuse and self._reuse.wanted(step)):
             self._keep_beside(report.payload, report)
+        else:
+            self._ended(report, self._keep(report.payload, report))
 
     def _keep(self, payload: Payload, report: Ended) -> Output | ErrorRecord:
         try:
@@ -249,16 +260,21 @@ class Engine:
         return output
 
     def _keep_beside(self, payload: Payload, report: Ended) -> None:
-        """Save a large output in a thread; the attempt has not ended before that is done."""
+        """Save a large output, or one that may be reused, in a thread; the attempt has not ended before that is done."""
+        step, reuse = report.key[0], self._reuse
+
+        def work() -> tuple[Output | ErrorRecord, f.Stored | None]:
+            kept = self._keep(payload, report)
+            return kept, reuse.stored(step) if reuse and reuse.wanted(step) and isinstance(kept, Output) else None
 
         async def keep() -> None:
-            self._ended(report, await asyncio.to_thread(self._keep, payload, report))
+            self._ended(report, *await asyncio.to_thread(work))
 
         task = self._loop.create_task(keep())
         self._keeping.add(task)
         task.add_done_callback(self._keeping.discard)
 
-    def _ended(self, report: Ended, kept: Output | ErrorRecord | None) -> None:
+    def _ended(self, report: Ended, kept: Output | ErrorRecord | None, stored: f.Stored | None = None) -> None:
         step, attempt = report.key
         error = kept if isinstance(kept, ErrorRecord) else report.error
         if error and self._secrets:
@@ -273,6 +289,7 @@ class Engine:
                 error=error,
                 cpu_s=report.cpu_s,
                 rss_bytes=report.rss_bytes,
+                stored=stored,
             )
         )
 

@@ -10,7 +10,6 @@ import msgspec
 
 from weft.core import facts as f
 from weft.core.state import State
-from weft.core.status import Status
 from weft.core.verdict import any_succeeded, failed_need
 from weft.core.why import status_word
 from weft.engine.items import Items
@@ -181,8 +180,8 @@ class _Step(Mapping[str, Value]):
         state, i = self._values.state, self._i
         if field == "output":
             return self._values.output(state.graph.ids[i])
-        if field == "status":
-            return status_word(state, i)
+        if field == "status":  # to those who depend on it, a reused step is like one that ran
+            return status_word(state, i) if not state.status[i].good else "succeeded"
         if field == "error":
             error = state.errors.get(i)
             return None if error is None else msgspec.to_builtins(error)
@@ -203,7 +202,7 @@ class _Collected(Mapping[str, Value]):
         state = values.state
         self._values = values
         parts = state.graph.children.get(i, ())
-        self._ids = {state.keys[part]: state.graph.ids[part] for part in parts if state.status[part] is Status.SUCCEEDED}
+        self._ids = {state.keys[part]: state.graph.ids[part] for part in parts if state.status[part].good}
 
     def __getitem__(self, key: str) -> Value:
         return self._values.output(self._ids[key])

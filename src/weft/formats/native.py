@@ -30,11 +30,16 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     Shell: (),
     Argv: ("shell",),
     Python: ("shell", "output"),
-    Sleep: ("shell", "output", "with", "env", "secrets", "cwd"),
+    Sleep: ("shell", "output", "with", "env", "secrets", "cwd", "reuse", "versions"),
 }
 """Keys that say nothing about a step of this kind."""
 
-_DATA = {Shell: ("with", "env"), Argv: ("run", "with", "env"), Python: ("with", "env"), Sleep: ("with", "env")}
+_DATA = {
+    Shell: ("with", "env", "versions"),
+    Argv: ("run", "with", "env", "versions"),
+    Python: ("with", "env", "versions"),
+    Sleep: ("with", "env"),
+}
 """Keys whose texts are evaluated."""
 
 _KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Sleep: "sleep"}
@@ -171,6 +176,7 @@ class _Loader:
         action = self._action(fields)
         if action is not _UNKNOWN:
             self._check_meaning(fields, type(action))
+            self._check_reuse(fields)
             check_variables(fields, type(action), self.findings)
         condition, referred = self._condition(fields, id_)
         for key in _DATA[type(action)]:
@@ -196,6 +202,8 @@ class _Loader:
             timeout_s=own("timeout", default("timeout")),
             deadline_s=own("deadline"),
             drain=own("drain", False),
+            reuse=own("reuse", False),
+            versions=own("versions", {}),
             title=own("title", ""),
         )
 
@@ -222,6 +230,11 @@ class _Loader:
         if fields.get("drain") and (fields.get("on_error") or self.defaults.get("on_error")) != "stop":
             message, hint = "`drain` says nothing about a step that stops nothing", "add `on_error: stop`, or remove it"
             self.findings.add("W214", message, Where(fields.at("drain"), "key"), hint=hint)
+
+    def _check_reuse(self, fields: Fields) -> None:
+        if "versions" in fields and not fields.get("reuse"):
+            message, hint = "`versions` says nothing about a step that is not reused", "add `reuse: true`, or remove it"
+            self.findings.add("W214", message, Where(fields.at("versions"), "key"), hint=hint)
 
     def _shell(self, fields: Fields) -> tuple[str, ...]:
         shell = fields.get("shell") or self.defaults.get("shell") or ()
@@ -269,7 +282,7 @@ class _Loader:
         needs = fields.get("needs", [])
         if need == needs or need in (needs if isinstance(needs, list) else ()):
             return self._where_written(fields, need)
-        for key in ("run", "with", "env"):
+        for key in ("run", "with", "env", "versions"):
             where = self.references.where(fields.get(key), fields.at(key), need)
             if where:
                 return where

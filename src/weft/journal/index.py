@@ -9,7 +9,7 @@
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -22,11 +22,12 @@ from weft.journal.faults import SQLITE_ERRORS
 from weft.journal.lock import holder
 from weft.journal.reader import NAME as JOURNAL
 from weft.journal.reader import read_facts
+from weft.journal.successes import TABLES, Fold, Row, save
 from weft.model.errors import MachineError, UsageError
 from weft.model.suggest import did_you_mean
 
 NAME: Final = "index.db"
-_FORMAT = 2
+_FORMAT = 3
 """Goes up whenever RunRow or the fold changes: an index of another format is rebuilt."""
 
 _WAIT_S = 2.0
@@ -47,8 +48,9 @@ _SAVED_TOGETHER_MAX = 32
 _TABLES: Final = (
     "CREATE TABLE runs (run TEXT PRIMARY KEY, stamp TEXT, row BLOB);"
     "CREATE TABLE learned (run TEXT PRIMARY KEY, workflow TEXT, created REAL, sample BLOB);"
-    "CREATE INDEX last ON learned (workflow, created);"
+    "CREATE INDEX last ON learned (workflow, created);" + TABLES
 )
+TABLE_NAMES: Final = ("runs", "learned", "successes")
 _FORGET: Final = (
     "DELETE FROM learned WHERE workflow = ?1 AND run NOT IN"
     f" (SELECT run FROM learned WHERE workflow = ?1 ORDER BY created DESC, run LIMIT {SAMPLES_MAX})"
@@ -65,7 +67,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run in the list. Instants in seconds since the epoch; `makespan_s` is the time in which an engine was at work.
 
     `damage` says why the journal could not be read to its end; the other fields are then those of its good part. `alive`:
-    an engine holds the run now. A run that is `running` and not alive lost its engine and can be resumed.
+    an engine holds the run now. `origin`: the run that it took outputs from.
+    A run that is `running` and not alive lost its engine and can be resumed.
     """
 
     run: str
@@ -80,6 +83,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed: int = 0
     cancelled: int = 0
     skipped: int = 0
+    reused: int = 0
+    origin: str = ""
     damage: str = ""
     alive: bool = False
 
@@ -98,14 +103,29 @@ class Index:
         changed = [run for run, stamp in stamps.items() if run not in known or known[run][0] != stamp]
         self._rows = {run: row for run, (_, row) in known.items() if run in stamps}
         for first in range(0, len(changed), _SAVED_TOGETHER_MAX):
-            rows, notes = [], []
+            rows, notes, successes = list[tuple[str, str, bytes]](), list[Note](), list[Row]()
             for run in changed[first : first + _SAVED_TOGETHER_MAX]:
-                self._rows[run], note = _fold(self._state / "runs" / run)
+                self._rows[run], note, found = _fold(self._state / "runs" / run)
                 rows.append((run, stamps[run], msgspec.json.encode(self._rows[run])))
                 notes += [note] if note else []
-            self._save(rows, notes)
+                successes += found
+            self._save(rows, notes, successes=successes)
         if gone := known.keys() - stamps.keys():
             self._save([], [], gone)
+
+    def note_successes(self, rows: list[Row]) -> None:
+        """Remember successes that may be reused."""
+        self._save([], [], successes=rows)
+
+    def query(self, sql: str, values: tuple[object, ...]) -> list[tuple[str, str, bytes]]:
+        """What the index finds; nothing if it cannot be read, or was never written."""
+        if not (self._state / NAME).exists():
+            return []
+        try:
+            with closing(self._open()) as connection:
+                return connection.execute(sql, values).fetchall()
+        except SQLITE_ERRORS:
+            return []
 
     def runs(self) -> list[RunRow]:
         """The runs as of the last refresh, the newest first."""
@@ -147,15 +167,18 @@ class Index:
         if note := _note(created, took_s):
             self._save([], [note])
 
-    def _save(self, rows: list[tuple[str, str, bytes]], notes: "list[Note]", gone: Iterable[str] = ()) -> None:
+    def _save(
+        self, rows: list[tuple[str, str, bytes]], notes: "list[Note]", gone: Iterable[str] = (), successes: Sequence[Row] = ()
+    ) -> None:
         """Best effort: an index that is broken is removed and written anew; who finds it busy leaves the work to the next."""
         for _ in range(2):
             try:
                 with closing(self._open()) as connection, connection:
                     connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", rows)
                     connection.executemany("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?)", notes)
-                    for table in ("runs", "learned"):
+                    for table in TABLE_NAMES:
                         connection.executemany(f"DELETE FROM {table} WHERE run = ?", [(run,) for run in gone])
+                    save(connection, successes)
                     connection.executemany(_FORGET, {(workflow,) for _, workflow, _, _ in notes})
                 return
             except SQLITE_ERRORS as error:
@@ -173,8 +196,9 @@ class Index:
             connection.execute("PRAGMA synchronous = OFF")
             if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
                 connection.executescript(
-                    "BEGIN IMMEDIATE; DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS learned;"
-                    f"{_TABLES} PRAGMA user_version = {_FORMAT}; COMMIT"
+                    "BEGIN IMMEDIATE;"
+                    + "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLE_NAMES)
+                    + f"{_TABLES} PRAGMA user_version = {_FORMAT}; COMMIT"
                 )
         except BaseException:
             connection.close()
@@ -236,12 +260,33 @@ def _note(created: f.RunCreated, took_s: Mapping[str, float]) -> Note | None:
     return (created.run, under, created.at, msgspec.json.encode(sample)) if sample.steps else None
 
 
-def _fold(folder: Path) -> tuple[RunRow, Note | None]:
+def _settle(settled: dict[str, str], fact: f.Fact) -> None:
+    """Note which steps have settled, and how."""
+    match fact:
+        case f.RunCreated():
+            settled.update(dict.fromkeys((id_ for id_, given in fact.given.items() if given.output), "reused"))
+        case f.AttemptEnded(outcome="ok"):
+            settled[fact.step] = "succeeded"
+        case f.StepReused():
+            settled[fact.step] = "reused"
+        case f.StepFailed():
+            settled[fact.step] = "failed"
+        case f.StepCancelled():
+            settled[fact.step] = "cancelled"
+        case f.StepsSkipped():
+            settled.update(dict.fromkeys(fact.steps, "skipped"))
+        case f.RetryRequested():
+            for step in [step for step, word in settled.items() if word not in ("succeeded", "reused")]:
+                del settled[step]
+
+
+def _fold(folder: Path) -> tuple[RunRow, Note | None, list[Row]]:
     """One run, from its journal."""
     created: f.RunCreated | None = None
     status: RunStatus = "running"
     settled: dict[str, str] = {}
     started, took_s = dict[str, float](), dict[str, float]()
+    successes = Fold()
     damage = ""
     makespan_s = last_at = 0.0
     try:
@@ -250,6 +295,8 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None]:
             if not isinstance(fact, f.RunCreated | f.EngineAttached | f.RetryRequested):
                 makespan_s += max(0.0, fact.at - last_at)
             last_at = fact.at
+            successes.see(fact)
+            _settle(settled, fact)
             match fact:
                 case f.RunCreated():
                     created = fact
@@ -257,18 +304,8 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None]:
                     status = "running"
                 case f.AttemptStarted():
                     started[fact.step] = fact.at
-                case f.AttemptEnded(outcome="ok"):
-                    settled[fact.step] = "succeeded"
-                    if fact.step in started:
-                        took_s[fact.step] = fact.at - started[fact.step]
-                case f.StepFailed():
-                    settled[fact.step] = "failed"
-                case f.StepCancelled():
-                    settled[fact.step] = "cancelled"
-                case f.StepsSkipped():
-                    settled.update(dict.fromkeys(fact.steps, "skipped"))
-                case f.RetryRequested():
-                    settled = {step: word for step, word in settled.items() if word == "succeeded"}
+                case f.AttemptEnded(outcome="ok") if fact.step in started:
+                    took_s[fact.step] = fact.at - started[fact.step]
                 case f.RunSuspended():
                     status = "suspended"
                 case f.RunEnded():
@@ -276,7 +313,7 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None]:
     except MachineError as error:
         damage = str(error)
     if created is None:
-        return RunRow(run=folder.name, damage=damage or "it never started: its journal holds no facts"), None
+        return RunRow(run=folder.name, damage=damage or "it never started: its journal holds no facts"), None, []
     counts = Counter(settled.values())
     row = RunRow(
         run=folder.name,
@@ -291,6 +328,8 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None]:
         failed=counts["failed"],
         cancelled=counts["cancelled"],
         skipped=counts["skipped"],
+        reused=counts["reused"],
+        origin=created.origin,
         damage=damage,
     )
-    return row, _note(created, took_s)
+    return row, _note(created, took_s), successes.take()

@@ -35,6 +35,11 @@ _KEPT_BYTES_MAX = 8 << 20
 """How many blobs, and of which size at most, stay decoded: the instances of a step tend to refer to the same one."""
 
 
+def blob_path(folder: Path, output: Output) -> Path:
+    """Where the bytes of a large output of the run in `folder` are."""
+    return folder / NAME / output.blob
+
+
 class Store:
     """The outputs of the run in `folder`. Its methods may be called from any thread."""
 
@@ -82,6 +87,39 @@ class Store:
             while len(self._kept) > _KEPT_MAX:
                 self._kept.pop(next(iter(self._kept)), None)
         return value
+
+    def take_over(self, output: Output, blob: Path) -> Output:
+        """See OutputStore. The file is linked where the file system allows it, else copied."""
+        try:
+            with open(blob, "rb") as source:
+                digest = sha256()
+                while piece := source.read(_PIECE_BYTES):
+                    digest.update(piece)
+                if digest.hexdigest() != output.blob:
+                    raise MachineError(f"its output {blob} is damaged")
+                if not self._link(blob, output.blob):
+                    source.seek(0)
+                    self._keep(source, output.form)
+        except OSError as error:
+            raise MachineError(f"its output {blob} cannot be read: {error.strerror}") from error
+        return output
+
+    def _link(self, path: Path, blob: str) -> bool:
+        """Whether the file could be given a second name here. Raises OSError."""
+        if not self._ready:
+            self._prepare()
+        part = self._folder / f"{os.getpid()}-{next(_counter)}{_UNFINISHED}"
+        try:
+            os.link(path, part)
+        except OSError:
+            return False
+        try:
+            part.replace(self._folder / blob)
+        finally:
+            part.unlink(missing_ok=True)  # it is still there if both were one file already
+        if self._sync:
+            folders.sync(self._folder)
+        return True
 
     def open_raw(self, output: Output) -> IO[bytes]:
         """The bytes of an output, to be shown: those that the step left, or for small ones its value as text or JSON."""

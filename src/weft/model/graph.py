@@ -3,7 +3,7 @@
 Nothing here is recursive, and everything is linear in steps and needs: a million steps are an ordinary size.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 
 from weft.model.workflow import Step
@@ -111,11 +111,11 @@ class Graph:
             layers[layer].append(i)
         return layers
 
-    def remaining(self, weights: Sequence[float]) -> list[float]:
+    def remaining(self, weights: Sequence[float], rootless: Collection[int] = ()) -> list[float]:
         """For each step, the weight of the heaviest path that begins with it, its own weight included."""
         remaining = list(weights)
         for i in reversed(self.order):
-            below = self.links[i]
+            below = [j for j in self.links[i] if j not in rootless] if rootless else self.links[i]
             if below:
                 remaining[i] += max([remaining[j] for j in below])
         return remaining
@@ -130,14 +130,17 @@ class Graph:
                 remaining[i - first] += max([remaining[j - first] for j in below])
         return remaining
 
-    def critical_path(self, weights: Sequence[float]) -> list[int]:
-        """The heaviest path from a root to a leaf; the earlier in the file wins a tie. Empty for an empty graph."""
-        remaining = self.remaining(weights)
+    def critical_path(self, weights: Sequence[float], rootless: Collection[int] = ()) -> list[int]:
+        """The heaviest path from a root to a leaf; the earlier in the file wins a tie. Empty for an empty graph.
+
+        `rootless`: steps that waited for nothing, whatever they need.
+        """
+        remaining = self.remaining(weights, rootless)
         path: list[int] = []
-        candidates: Sequence[int] = [i for i in range(len(self.ids)) if not self.before(i)]
+        candidates: Sequence[int] = [i for i in range(len(self.ids)) if not self.before(i) or i in rootless]
         while candidates:
             path.append(max(candidates, key=lambda i: (remaining[i], -i)))
-            candidates = self.links[path[-1]]
+            candidates = [j for j in self.links[path[-1]] if j not in rootless]
         return path
 
 

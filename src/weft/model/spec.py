@@ -309,6 +309,20 @@ _STEP = (
         "1h",
     ),
     Key(
+        "reuse",
+        Boolean(),
+        "Whether the step is not run if it has succeeded in an earlier run with the same fingerprint: its action, `with`, `env` "
+        "and `versions`, and the contents of the files under `reads`. It then has the output that it had.",
+        "true",
+        "false",
+    ),
+    Key(
+        "versions",
+        MapOf(_data, "a version", ".+"),
+        "What else the result depends on, by name, versions of tools mostly: with `reuse`, the step runs again when one changes.",
+        '{ compiler: "12.2" }',
+    ),
+    Key(
         "drain",
         Boolean(),
         "With `on_error: stop`: the steps that run when this one fails may end; nothing else starts.",
@@ -334,7 +348,7 @@ _MEANT = {
 _KINDS = ("run", "python", "sleep")
 _LATER = (
     *("lua", "js", "wasm", "http", "tool", "agent", "flow", "approve", "uses"),
-    *("for_each", "as", "key", "max_parallel", "reads", "writes", "races", "fallback", "rerun", "reuse"),
+    *("for_each", "as", "key", "max_parallel", "reads", "writes", "races", "fallback", "rerun"),
     *("gate", "rate", "per"),
 )
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)

@@ -102,6 +102,13 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Seconds from the first start to the end of the last attempt."""
     drain: bool = False
     """With `on_error: stop`: what runs may end."""
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    """State that it shares with others: a path, a glob, or any word."""
+    reuse: bool = False
+    """It is not run if it has succeeded before with the same fingerprint."""
+    versions: dict[str, str] = {}
+    """What else belongs to its fingerprint, by name: versions of tools, mostly. Data fields."""
     title: str = ""
     for_each: Value = None
     """A list or mapping, or the template that gives one: the step is expanded into an instance for each item. None: it is not."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from weft.core import facts as f
 from weft.core.facts import Fact, Limits
-from weft.core.state import State
+from weft.core.state import UNWANTED, State
 from weft.core.status import Status
 from weft.core.turn import Turn
 from weft.core.why import Why, why
@@ -40,6 +40,9 @@ class Outside:
         self.completed: set[str] = set()
         self.grouped: set[str] = set()
         """Complete because their parts are."""
+        self.reused: set[str] = set()
+        """Taken from an earlier run."""
+        self.left_out: set[str] = set()
         self.failures: Counter[str] = Counter()
         self.cancelled = self.timed_out = False
         self.kept: set[str] = set()
@@ -59,9 +62,11 @@ class Outside:
             case f.RetryRequested():
                 self.cancelled = self.timed_out = False
                 self.failures.clear()
-                self.kept |= self.completed | self.grouped
+                self.kept |= self.completed | self.grouped | self.reused
             case f.StepSucceeded():
                 self.grouped.add(fact.step)
+            case f.StepReused():
+                self.reused.add(fact.step)
 
     def start(self, step: str, attempt: int, limits: Limits, saved: State) -> Iterator[str]:
         """Note a start; `saved` is what the facts on disk say."""
@@ -72,6 +77,8 @@ class Outside:
             yield f"step `{step}` starts before it is on disk that there is one"
         if step in self.running:
             yield f"step `{step}` starts attempt {attempt} while attempt {self.running[step]} lives"
+        if step in self.reused or step in self.left_out:
+            yield f"step `{step}` starts, and was reused or not selected"
         if step in self.completed:
             yield f"step `{step}` was reported complete and starts again"
         if saved.unsettled[i]:
@@ -109,25 +116,28 @@ class Outside:
             parts = [state.graph.ids[part] for part in state.graph.children.get(i, ())]
             if step.grows and status is Status.SUCCEEDED and not bad.isdisjoint(parts):
                 yield f"{named}, but one of its parts did not succeed"
+            if not step.grows and (step.id in self.reused) != (status is Status.REUSED):
+                yield f"{named}, {'' if step.id in self.reused else 'not '}reported as reused"
             if not step.grows and (step.id in self.completed) != (status is Status.SUCCEEDED):
                 yield f"{named}, {'' if step.id in self.completed else 'not '}reported complete"
             fails = not bad.isdisjoint(step.needs)
             none = bool(step.needs) and unwanted.issuperset(step.needs)
-            own = step.id in self.kept or (step.condition and parse(step.condition).uses_status)
+            own = step.id in self.kept | self.reused or (step.condition and parse(step.condition).uses_status)
             if (fails or none) and status is not Status.SKIPPED and not own and not parts:
                 yield f"{named}, but of its needs {'one failed' if fails else 'all were skipped'}"
             if status is Status.SKIPPED:
                 reason = state.skips[i].reason
-                true = {"condition": bool(step.condition), "needs_skipped": none, "need_failed": fails}
+                left_out = step.id in self.left_out
+                true = {"condition": bool(step.condition), "needs_skipped": none, "need_failed": fails, "not_selected": left_out}
                 if not true.get(reason, self._given_up(state, i, reason)):
                     yield f"{named} ({reason}) for no reason"
             if status is Status.CANCELLED and not self._given_up(state, i, state.stop_causes[i]):
                 yield f"{named} ({state.stop_causes[i]}) for no reason"
             if status is Status.FAILED and not step.grows and not self._used_up(state, i):
                 yield f"{named} after {self.failures[step.id]} failures, it may have {step.retry.times + 1}"
-            if status is Status.SKIPPED and state.skips[i].reason in ("condition", "needs_skipped"):
+            if status is Status.SKIPPED and state.skips[i].reason in UNWANTED:
                 unwanted.add(step.id)
-            elif status is not Status.SUCCEEDED and not (status is Status.FAILED and step.on_error == "continue"):
+            elif not status.good and not (status is Status.FAILED and step.on_error == "continue"):
                 bad.add(step.id)
 
     def _given_up(self, state: State, i: int, cause: str) -> bool:
@@ -191,7 +201,8 @@ def _holds(state: State, i: int, said: Why) -> bool:
     open_ = all(not state.status[j].settled for j in steps)
     match status:
         case Status.WAITING:
-            asked = (bool(state.steps[i].condition) and i not in state.verdicts) or state.steps[i].grows
+            step = state.steps[i]
+            asked = (bool(step.condition) and i not in state.verdicts) or step.grows or (step.reuse and i not in state.prints)
             return bool(open_ and (steps or asked or state.suspending))
         case Status.READY if said.pool:
             taken, slots = usage(state.workflow, state.limits, [state.steps[j] for j in state.alive])[said.pool]
@@ -205,6 +216,8 @@ def _holds(state: State, i: int, said: Why) -> bool:
         case Status.RUNNING:
             limited = state.steps[i].timeout_s is not None or state.steps[i].deadline_s is not None
             return (said.until is not None) == limited
+        case Status.REUSED:
+            return not steps
         case Status.SUCCEEDED:
             return state.attempts[i] > 0 or state.steps[i].grows  # its needs may wait again, if the run was asked to retry
         case Status.SKIPPED if state.skips[i].reason == "need_failed":

@@ -71,6 +71,7 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         timeout_s=float(random.randint(1, 10)) if random.random() < 0.3 else None,
         deadline_s=float(random.randint(1, 20)) if random.random() < 0.15 else None,
         drain=random.random() < 0.3,
+        reuse=random.random() < 0.1,
     )
 
 
@@ -100,6 +101,8 @@ def random_faults(random: Random) -> Faults:
         cancel=random.choice((0.0, 0.0, 0.02)),
         suspend=random.choice((0.0, 0.0, 0.03)),
         retry=random.choice((0.0, 0.0, 0.5)),
+        give=random.choice((0.0, 0.0, 0.2)),
+        leave_out=random.choice((0.0, 0.0, 0.1)),
         durable_lag_s=random.choice((0.0, 0.5, 5.0)),
         slow_s=random.choice((0.0, 0.0, 3.0)),
         whole_seconds=random.random() < 0.5,

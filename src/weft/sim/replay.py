@@ -22,6 +22,7 @@ from weft.core.commands import (
     Leave,
     StartAttempt,
     StopAttempt,
+    TakeFingerprint,
 )
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
@@ -47,6 +48,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     tried: Mapping[str, Sequence[Tried]]
     verdicts: Mapping[str, f.ConditionEvaluated] = {}
+    reused: Mapping[str, f.Given] = {}
+    """Steps that were not run, with the output that they had before."""
     keys: Mapping[str, Sequence[str]] = {}
     """Those of the instances of each fan-out that was expanded; of another, no item is known."""
     refused: Mapping[str, ErrorRecord] = {}
@@ -61,7 +64,7 @@ def past_of(facts: Iterable[Fact]) -> Past:
     created, limits = None, Limits()
     started: dict[str, float] = {}
     tried: dict[str, list[Tried]] = {}
-    verdicts, keys, refused = {}, {}, {}
+    verdicts, keys, refused, reused = {}, {}, {}, {}
     for fact in facts:
         match fact:
             case f.AttemptStarted():
@@ -72,6 +75,8 @@ def past_of(facts: Iterable[Fact]) -> Past:
                 verdicts[fact.step] = fact
             case f.StepsAdded() if fact.parent:
                 keys[fact.parent] = fact.keys
+            case f.StepReused():
+                reused[fact.step] = f.Given(run=fact.run, output=fact.output)
             case f.StepFailed() if fact.step not in tried:
                 refused[fact.step] = fact.error
             case f.RetryRequested():  # what had not succeeded began anew
@@ -84,7 +89,7 @@ def past_of(facts: Iterable[Fact]) -> Past:
                 created = fact
     if created is None:
         raise ValueError("a run begins with its creation")
-    return Past(created=created, limits=limits, tried=tried, verdicts=verdicts, keys=keys, refused=refused)
+    return Past(created=created, limits=limits, tried=tried, verdicts=verdicts, keys=keys, refused=refused, reused=reused)
 
 
 class Player:
@@ -135,6 +140,8 @@ class Player:
                     return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="cancelled")
             case EvaluateCondition(step=step):
                 return self.past.verdicts.get(step, f.ConditionEvaluated(at=0.0, step=step, verdict=True))
+            case TakeFingerprint(step=step):
+                return f.FingerprintTaken(at=0.0, step=step, found=self.past.reused.get(step))
             case EvaluateItems(step=step):
                 return f.ItemsEvaluated(
                     at=0.0,

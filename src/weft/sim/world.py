@@ -4,7 +4,7 @@ crashes at any fact.
 The core is judged by `core.audit` and by what is seen from outside, never by its own word. The same seed gives the same facts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from random import Random
 from typing import Final, Literal, NoReturn
@@ -23,9 +23,11 @@ from weft.core.commands import (
     Leave,
     StartAttempt,
     StopAttempt,
+    TakeFingerprint,
 )
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
+from weft.core.growth import grown
 from weft.core.retry import draw
 from weft.core.state import State
 from weft.model.errors import WeftError
@@ -57,6 +59,10 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     suspend: float = 0.0
     retry: float = 0.0
     """Per end of the run that is no success."""
+    give: float = 0.0
+    """Per step: its output is taken from an earlier run."""
+    leave_out: float = 0.0
+    """Per step: it is not selected."""
     durable_lag_s: float = 0.0
     slow_s: float = 0.0
     """The engine is late by up to so many seconds, and is then told all that has happened at once."""
@@ -93,7 +99,18 @@ class World:
         """Run to the end. Raises Violation if the core breaks a rule."""
         ids = [step.id for step in self.workflow.steps]
         learned = {id_: 10 * draw(self.seed, id_, -3) for id_ in ids if draw(self.seed, id_, -2) < 0.2}
-        created = f.RunCreated(at=0.0, run="sim", workflow=self.workflow, inputs={}, seed=self.seed, estimates=learned)
+        created = f.RunCreated(
+            at=0.0,
+            run="sim",
+            workflow=self.workflow,
+            inputs={},
+            seed=self.seed,
+            estimates=learned,
+            given=dict(self._given()),
+            left_out=tuple(id_ for id_ in ids if draw(self.seed, id_, -7) < self.faults.leave_out),
+        )
+        self.outside.reused.update(created.given)
+        self.outside.left_out.update(created.left_out)
         self._turn([created, self._attached()])
         while not (self.saved.ended and self.saved.seq == self.state.seq) or self._tries_again():
             self.turns += 1
@@ -107,6 +124,20 @@ class World:
         if self.check and truth(self.saved) != truth(self.state):
             self._fail("the state is not what its facts make of it")
         return self.facts
+
+    def _given(self) -> Iterator[tuple[str, f.Given]]:
+        """Steps of which the outputs are taken from an earlier run, and fan-outs that have their instances from there."""
+        all_given = set[str]()
+        for step in self.workflow.steps:
+            if draw(self.seed, step.id, -6) < self.faults.give and draw(self.seed, step.id, -7) >= self.faults.leave_out:
+                keys = ("0", "1") if step.for_each is not None else ()
+                parts = grown(step, keys) if step.grows else []
+                again = {part.id for part in parts if all_given.issuperset(step.needs) and draw(self.seed, part.id, -6) < 0.3}
+                if any(part.grows for part in parts):
+                    continue
+                yield step.id, f.Given(run="before", keys=keys, output=None if step.grows else Output())
+                yield from ((part.id, f.Given(run="before", output=Output())) for part in parts if part.id not in again)
+                all_given |= set() if again else {step.id}
 
     # ---- time ----
 
@@ -165,7 +196,7 @@ class World:
         """Facts up to `seq` are on disk: completions may be believed, and commands performed."""
         for fact in self.facts[self.saved.seq : seq]:
             apply(self.saved, fact)
-            if isinstance(fact, f.StepsAdded):
+            if isinstance(fact, f.StepsAdded | f.RunCreated):
                 self.outside.steps.update({step.id: step for step in self.saved.steps[len(self.outside.steps) :]})
             self.outside.saved(fact)
         while self._commands and self._commands[0][0] <= self.saved.seq:
@@ -183,6 +214,9 @@ class World:
                 chance = draw(self.seed, step, -1)  # the same verdict whenever it is asked for
                 error = ErrorRecord(kind="input", message="no such path") if chance > 0.95 else None
                 self._post(0.0, f.ConditionEvaluated(at=0.0, step=step, verdict=chance < 0.7, error=error))
+            case TakeFingerprint(step=step):
+                found = f.Given(run="before", output=Output()) if draw(self.seed, step, -5) < 0.4 else None
+                self._post(self._some_time(1.0), f.FingerprintTaken(at=0.0, step=step, found=found))
             case EvaluateItems(step=step):
                 chance = draw(self.seed, step, -1)  # the same items whenever they are asked for
                 error = ErrorRecord(kind="input", message="no list") if chance > 0.95 else None

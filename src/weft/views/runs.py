@@ -39,6 +39,10 @@ class Row(Protocol):
     @property
     def skipped(self) -> int: ...
     @property
+    def reused(self) -> int: ...
+    @property
+    def origin(self) -> str: ...
+    @property
     def damage(self) -> str: ...
     @property
     def alive(self) -> bool: ...
@@ -47,7 +51,7 @@ class Row(Protocol):
 _HEAD: Final = ("run", "workflow", "status", "done", "started", "took", "")
 _FIELDS: Final = (
     *("run", "workflow", "source", "status", "alive", "damage", "created_at", "ended_at", "makespan_s"),
-    *("steps", "succeeded", "failed", "cancelled", "skipped"),
+    *("steps", "succeeded", "failed", "cancelled", "skipped", "reused", "origin"),
 )
 
 
@@ -69,7 +73,7 @@ def render(rows: Sequence[Row], *, color: bool, width: int = 100) -> str:
 
 
 def _cells(row: Row) -> list[Cell]:
-    done = row.succeeded + row.failed + row.cancelled + row.skipped
+    done = row.succeeded + row.failed + row.cancelled + row.skipped + row.reused
     return [
         visible(row.run),
         visible(row.workflow),
@@ -96,7 +100,9 @@ def _status(row: Row) -> Cell:
 def _note(row: Row) -> str:
     if row.damage:
         return visible(row.damage)
-    return f"{row.failed:,} failed" if row.failed else ""
+    notes = [f"{row.failed:,} failed" if row.failed else "", f"{row.reused:,} reused" if row.reused else ""]
+    notes.append(f"from {visible(row.origin)}" if row.origin else "")
+    return ", ".join(filter(None, notes))
 
 
 def moment(at: float) -> str:

@@ -82,6 +82,7 @@ class Scene:
         self._failed: list[int] = []
         self._skipped = 0
         self._cancelled = 0
+        self._reused = 0
         self._name_width = 0
 
     @classmethod
@@ -99,6 +100,7 @@ class Scene:
             scene._backing_off.add((until, i))
         scene._failed = [i for i in state.errors if state.status[i] is Status.FAILED]
         scene._skipped = len(state.skips)
+        scene._reused = state.status.count(Status.REUSED)
         scene._cancelled = state.status.count(Status.CANCELLED)
         return scene
 
@@ -108,6 +110,9 @@ class Scene:
         match fact:
             case f.RunCreated():
                 self._name_width = _name_width(state)
+                self._reused = len(state.reused)
+            case f.StepReused():
+                self._reused += 1
             case f.AttemptStarted():
                 self._running.add(state.demands.rank[state.graph.index[fact.step]])
             case f.AttemptStopping():
@@ -269,6 +274,7 @@ class Scene:
             "running": len(state.alive),
             "failed": len(self._failed),
             "skipped": self._skipped,
+            "reused": self._reused,
             "cancelled": self._cancelled,
         }
         head = " · ".join(filter(None, [halted, f"{done:,} of {plural(total, 'step')}"]))

@@ -118,6 +118,8 @@ def note(state: State, i: int) -> str:
             return STOPPED[state.stop_causes[i]]
         case Status.SKIPPED:
             return skip_reason(state.skips[i])
+        case Status.REUSED:
+            return f"from run {visible(state.reused[i])}"
         case Status.READY | Status.STOPPING | Status.BACKING_OFF:
             return visible(why(state, i).reason)
     return ""
@@ -174,6 +176,16 @@ def attempts_of(facts: Iterable[Fact], step: str) -> list[Attempt]:
     return found
 
 
+def reused_output(facts: Iterable[Fact], step: str) -> Output | None:
+    """The output that a step did not make, but has from an earlier run."""
+    for fact in facts:
+        if isinstance(fact, f.RunCreated) and step in fact.given:
+            return fact.given[step].output
+        if isinstance(fact, f.StepReused) and fact.step == step:
+            return fact.output
+    return None
+
+
 def render_step(
     state: State,
     step: str,
@@ -183,16 +195,19 @@ def render_step(
     color: bool,
     width: int = 100,
     logs: Callable[[str, int], str] | None = None,
+    reused: Output | None = None,
 ) -> str:
-    """One step of a run as text. `logs`: path of a file with what an attempt wrote, empty if it wrote nothing."""
+    """One step of a run as text. `logs`: path of a file with what an attempt wrote, empty if it wrote nothing; `reused`: the
+    output that it has from an earlier run."""
     paint, i = Paint(color), state.graph.index[step]
     status = status_word(state, i)
     definition = state.steps[i]
     title = f"  {paint(visible(definition.title), 'dim')}" if definition.title else ""
     lines = [f"{paint(visible(step), 'bold')} of run {visible(run)}: {paint(words(status), STYLES.get(status, ''))}{title}"]
-    lines.append(f"  {visible(why(state, i).reason)}")
+    said = why(state, i)
+    lines += [f"  {visible(text)}" for text in (said.reason, said.reuse) if text]
     lines.append("")
-    rows = [*_definition(state, i, width), *_what_ran(attempts, step, logs)]
+    rows = [*_definition(state, i, width), *_what_ran(attempts, step, logs, reused)]
     lines += [f"{paint(label.ljust(LABEL_WIDTH), 'dim')}{fit(text, width - LABEL_WIDTH)}".rstrip() for label, text in rows]
     lines += _attempt_table(attempts, paint, width)
     error = state.errors.get(i)
@@ -202,7 +217,9 @@ def render_step(
     return "\n".join(lines)
 
 
-def step_as_json(state: State, step: str, attempts: Sequence[Attempt], *, run: str) -> dict[str, Any]:
+def step_as_json(
+    state: State, step: str, attempts: Sequence[Attempt], *, run: str, reused: Output | None = None
+) -> dict[str, Any]:
     """One step of a run as data: its definition, why it is as it is, its attempts. A secret output is null."""
     i = state.graph.index[step]
     return {
@@ -214,23 +231,28 @@ def step_as_json(state: State, step: str, attempts: Sequence[Attempt], *, run: s
         "definition": msgspec.to_builtins(state.steps[i]),
         "needed_by": [state.graph.ids[j] for j in state.graph.dependents[i]],
         "attempts": [_attempt_json(attempt) for attempt in attempts],
+        "reused_from": state.reused.get(i),
+        "reused_output": _output_json(reused),
     }
 
 
 def _attempt_json(attempt: Attempt) -> dict[str, Any]:
-    output = attempt.output
     return {
         **msgspec.structs.asdict(attempt),
         "error": msgspec.to_builtins(attempt.error) if attempt.error else None,
-        "output": None
-        if output is None
-        else {
-            "form": output.form,
-            "size": output.size,
-            "secret": output.secret,
-            "blob": "" if output.secret else output.blob,
-            "value": msgspec.json.decode(output.inline) if output.inline and not output.secret else None,
-        },
+        "output": _output_json(attempt.output),
+    }
+
+
+def _output_json(output: Output | None) -> dict[str, Any] | None:
+    if output is None:
+        return None
+    return {
+        "form": output.form,
+        "size": output.size,
+        "secret": output.secret,
+        "blob": "" if output.secret else output.blob,
+        "value": msgspec.json.decode(output.inline) if output.inline and not output.secret else None,
     }
 
 
@@ -255,6 +277,7 @@ def _definition(state: State, i: int, width: int) -> list[tuple[str, str]]:
     kind, code = _action(step)
     lines = code.rstrip().split("\n")
     shown = [*lines[:CODE_LINES_MAX], *(["…"] if len(lines) > CODE_LINES_MAX else [])]
+    rows += [("reuse", "versions " + ", ".join(map(visible, step.versions)) if step.versions else "yes")] if step.reuse else []
     return rows + [(kind if not n else "", visible(line.expandtabs(4))) for n, line in enumerate(shown)]
 
 
@@ -272,11 +295,13 @@ def _action(step: Step) -> tuple[str, str]:
             return "sleep", format_duration(seconds)
 
 
-def _what_ran(attempts: Sequence[Attempt], step: str, logs: Callable[[str, int], str] | None) -> list[tuple[str, str]]:
+def _what_ran(
+    attempts: Sequence[Attempt], step: str, logs: Callable[[str, int], str] | None, reused: Output | None
+) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     log = logs(step, attempts[-1].attempt) if logs and attempts else ""
     rows += [("log", visible(log))] if log else []
-    output = attempts[-1].output if attempts else None
+    output = reused or (attempts[-1].output if attempts else None)
     if output:
         rows.append(("output", f"{output.form}, {format_size(output.size)}" + (f", blob {output.blob}" if output.blob else "")))
         rows += [("", line) for line in preview(output)]

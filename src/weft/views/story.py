@@ -65,6 +65,8 @@ class Story:
         self.counts: Counter[str] = Counter()
         self.errors: dict[str, ErrorRecord] = {}
         self.attached = False
+        self.given = ""
+        """What is still to be said of outputs that were taken from another run."""
         self._paint = paint
         self._clock = clock
         self._offset = float("-inf")
@@ -156,7 +158,7 @@ class Story:
 
     def _progress(self) -> str:
         parts = [f"{self.done:,} of {plural(self.total, 'step')} done"]
-        parts += [f"{self.counts[word]:,} {word}" for word in ("failed", "cancelled", "skipped") if self.counts[word]]
+        parts += [f"{self.counts[word]:,} {word}" for word in ("failed", "cancelled", "skipped", "reused") if self.counts[word]]
         return ", ".join([*parts, f"{len(self.alive):,} running"])
 
     def _format(self, word: str, detail: str, elapsed_s: float) -> str:
@@ -199,6 +201,7 @@ def skip_reason(fact: f.StepsSkipped) -> str:
 
 _SKIPPED: Final = {
     "condition": "`if` is false",
+    "not_selected": "it was not selected",
     "needs_skipped": "all that it needs was skipped",
     "need_failed": "because of `{by}`",
     "cancel": "the run was cancelled",
@@ -224,12 +227,22 @@ STOPPED: Final[dict[f.StopCause, str]] = {
 
 def _created(story: Story, fact: f.RunCreated) -> None:
     story.lay_out(fact)
+    taken = [step for step, given in fact.given.items() if given.output]
+    for step, given in fact.given.items():
+        if given.output is None:  # it stands for others, which are there at once
+            story.steps |= {part.id: part for part in grown(story.steps[step], given.keys)}
+    if taken:
+        story.counts["reused"] += len(taken)
+        story.given = f"outputs of {plural(len(taken), 'step')} taken from run {visible(fact.origin)}"
 
 
 def _attached(story: Story, fact: f.EngineAttached) -> None:
     done = f"goes on, {story.done:,} of {plural(story.total, 'step')} done" if story.attached else plural(story.total, "step")
     story.attached = True
     story.say("run", f"{story.run}: {story.name}, {done}, {at_once(fact.limits, story.steps.values())}")
+    if story.given:
+        story.say("reused", story.given)
+        story.given = ""
 
 
 def _added(story: Story, fact: f.StepsAdded) -> None:
@@ -244,6 +257,18 @@ def _added(story: Story, fact: f.StepsAdded) -> None:
 def _succeeded(story: Story, fact: f.StepSucceeded) -> None:
     story.counts["succeeded"] += 1
     story.say_step("succeeded", fact.step)
+
+
+def _reused(story: Story, fact: f.StepReused) -> None:
+    story.counts["reused"] += 1
+    story.say_step("reused", fact.step, f"as in run {visible(fact.run)}")
+
+
+def _fingerprint(story: Story, fact: f.FingerprintTaken) -> None:
+    if fact.changed:
+        story.say_step("changed", fact.step, names(fact.changed, NAMES_WIDTH))
+    elif fact.note:
+        story.say_step("anew", fact.step, visible(fact.note))
 
 
 def _started(story: Story, fact: f.AttemptStarted) -> None:
@@ -365,6 +390,8 @@ _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.EngineAttached: _attached,
     f.StepsAdded: _added,
     f.StepSucceeded: _succeeded,
+    f.StepReused: _reused,
+    f.FingerprintTaken: _fingerprint,
     f.AttemptStarted: _started,
     f.AttemptSpawned: _spawned,
     f.AttemptEnded: _ended,

@@ -20,6 +20,7 @@ STYLES: Final = {
     "held": "blue",
     "interrupted": "yellow",
     "succeeded": "green",
+    "reused": "green",
     "succeeded_with_errors": "yellow",
     "failed": "bold red",
     "cancelled": "yellow",

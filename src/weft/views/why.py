@@ -35,6 +35,7 @@ def render_step(state: State, step: str, *, now: float, color: bool) -> str:
             continue
         step = f"{paint(visible(link.step), 'bold')} {_verb(link.status, paint)}"
         lines.append(f"{'  ' * depth}{step}: {visible(link.reason)}{_until(link, now)}")
+        lines += [f"{'  ' * depth}{visible(link.reuse)}"] if link.reuse else []
     return "\n".join(lines)
 
 
@@ -62,7 +63,7 @@ def _shortened(links: list[Why]) -> list[Why | int]:
 
 def _verb(status: str, paint: Paint) -> str:
     """`is held`, `was skipped`, `failed`."""
-    verb = "" if status.startswith(("succeeded", "failed")) else "was " if status in ("skipped", "cancelled") else "is "
+    verb = "" if status.startswith(("succeeded", "failed")) else "was " if status in ("skipped", "cancelled", "reused") else "is "
     return verb + paint(words(status), STYLES.get(status, ""))
 
 

@@ -213,7 +213,7 @@ def _data(chronicle: Chronicle, numbers: Numbers, masked: Callable[[str], str]) 
     path = {step for step, _ in numbers.critical_path}
     chosen = list(range(len(numbers.steps)))
     if len(chosen) > TABLE_ROWS_MAX:
-        calm = {"succeeded", "skipped", "waiting"}
+        calm = {"succeeded", "reused", "skipped", "waiting"}
         key = lambda i: (status_word(state, i) in calm, -numbers.steps[i].run_s, i)  # noqa: E731
         chosen = sorted(nsmallest(TABLE_ROWS_MAX, chosen, key=key))
     rows = [

@@ -12,6 +12,7 @@ Write: TypeAlias = Callable[[str], str]
 
 GLYPHS: Final = {
     "succeeded": "✓",
+    "reused": "⟲",
     "failed": "✗",
     "cancelled": "⊘",
     "skipped": "↷",
