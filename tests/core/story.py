@@ -19,6 +19,7 @@ what happened is only noted, `dropped` if not even that. A line without an arrow
     a ok, a fails, a fails exit 22, a fails silently, a raises OSError, a throttled 30, a cancelled, a lost, a spawned 77
                                            what the last attempt of a did; `a#1 ok`: attempt 1
     a true, a false, a broken              the verdict of its `if`
+    a same, a new                          an earlier run has succeeded with its fingerprint, or has not
     a items x y, a items, a items broken   the keys of a fan-out; none for a sub-workflow
     a output, a output broken              that of a sub-workflow was evaluated
     outputs, outputs broken                those of the run were evaluated
@@ -37,7 +38,16 @@ import msgspec
 from weft.core import facts as f
 from weft.core.apply import apply
 from weft.core.audit import audit
-from weft.core.commands import EvaluateCondition, EvaluateGroup, EvaluateItems, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.commands import (
+    EvaluateCondition,
+    EvaluateGroup,
+    EvaluateItems,
+    EvaluateOutputs,
+    Leave,
+    StartAttempt,
+    StopAttempt,
+    TakeFingerprint,
+)
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
 from weft.core.state import State
@@ -70,10 +80,11 @@ def replay(facts: Sequence[Fact]) -> State:
 class Story:
     """A run that is told what happens. `facts` holds all facts so far."""
 
-    def __init__(self, workflow: Workflow, limits: Limits | None = None, seed: int = 0) -> None:
+    def __init__(self, workflow: Workflow, limits: Limits | None = None, seed: int = 0, **options: Any) -> None:
         self.workflow = workflow
         self.limits = limits or Limits()
         self.seed = seed
+        self.options = options
         self.state = State()
         self.facts: list[Fact] = []
         self.now = 0.0
@@ -100,7 +111,7 @@ class Story:
     def _observed(self, words: list[str]) -> Iterator[Observed]:
         match words:
             case ["begin"]:
-                yield f.RunCreated(at=0.0, run="r", workflow=self.workflow, inputs={}, seed=self.seed)
+                yield f.RunCreated(at=0.0, run="r", workflow=self.workflow, inputs={}, seed=self.seed, **self.options)
                 yield f.EngineAttached(at=0.0, pid=1, host="h", limits=self.limits)
             case ["crash"]:
                 self.state = replay(self.facts)
@@ -113,6 +124,9 @@ class Story:
                 yield f.CancelRequested(at=0.0, by="somebody")
             case ["drain" | "kill" as how]:
                 yield f.SuspendRequested(at=0.0, how="kill" if how == "kill" else "drain")
+            case [id_, "same" | "new" as found]:
+                given = f.Given(run="old", output=Output()) if found == "same" else None
+                yield f.FingerprintTaken(at=0.0, step=id_, parts={"run": "7"}, found=given, changed=["run"], last="old")
             case [id_, "items", "broken"]:
                 yield f.ItemsEvaluated(at=0.0, step=id_, error=_error("input"))
             case [id_, "items", *keys]:
@@ -141,6 +155,7 @@ class Story:
             ids, todo = self.state.graph.ids, list[str]()
             todo += [f"{ids[i]} ok" for i in self.state.alive]
             todo += [f"{id_} true" for id_ in self.asked()]
+            todo += [f"{id_} new" for id_ in self.fingerprinted()]
             todo += [f"{id_} items {self._keys(id_)}" for id_ in self.growing()]
             todo += [f"{ids[i]} output" for i, s in enumerate(self.state.status) if s.name == "EXPANDED" and not todo]
             if not todo and self.state.backoff_until:
@@ -148,6 +163,13 @@ class Story:
                 todo = ["+0"]
             self.tell(", ".join(todo or ["outputs"]))
         raise AssertionError("the story does not end")
+
+    def fingerprinted(self) -> Iterator[str]:
+        """Steps that wait for their fingerprint."""
+        for i, status in enumerate(self.state.status):
+            step, asks = self.state.steps[i], i not in self.state.verdicts
+            if self._at_the_door(i, status) and step.reuse and i not in self.state.prints and not (step.condition and asks):
+                yield step.id
 
     def asked(self) -> Iterator[str]:
         """Steps that wait for the verdict of their `if`."""
@@ -229,6 +251,8 @@ def decided(turn: Turn) -> str:
     for command in turn.commands:
         if isinstance(command, EvaluateCondition):
             words.append(f"ask {command.step}")
+        elif isinstance(command, TakeFingerprint):
+            words.append(f"fingerprint {command.step}")
         elif isinstance(command, EvaluateItems):
             words.append(f"ask items {command.step}")
         elif isinstance(command, EvaluateGroup):
@@ -252,6 +276,8 @@ def _words(fact: Fact) -> str:
             return f"expand {parent} ({' '.join(keys)})" if parent else f"add {' '.join(step.id for step in steps)}"
         case f.StepSucceeded(step=step):
             return f"done {step}"
+        case f.StepReused(step=step, run=run):
+            return f"reuse {step} ({run})"
         case f.StepFailed(step=step, error=error):
             return f"fail {step} ({error.kind})"
         case f.StepCancelled(step=step, cause=cause):
@@ -265,9 +291,9 @@ def _words(fact: Fact) -> str:
     return ""
 
 
-def check(workflow: Workflow, script: str, expected: str, limits: Limits | None = None) -> Story:
+def check(workflow: Workflow, script: str, expected: str, limits: Limits | None = None, **options: Any) -> Story:
     """Tell a story; compare what is decided in each turn, and the status of each step at the end, in file order."""
-    story = Story(workflow, limits)
+    story = Story(workflow, limits, **options)
     lines = [line.strip() for line in script.strip().splitlines()]
     heard = []
     for line in lines:
@@ -284,7 +310,7 @@ def check(workflow: Workflow, script: str, expected: str, limits: Limits | None 
 def cut_everywhere(told: Story) -> None:
     """Whatever the fact after which the engine dies: the run can be resumed, comes to an end, and repeats nothing."""
     for length in range(1, len(told.facts) + 1):
-        story = Story(told.workflow, told.limits, told.seed)
+        story = Story(told.workflow, told.limits, told.seed, **told.options)
         story.facts, story.now = told.facts[:length], told.now
         if isinstance(story.facts[-1], f.RunEnded):
             continue

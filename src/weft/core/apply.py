@@ -96,6 +96,7 @@ def _take(state: State, i: int, given: f.Given) -> None:
         if step.wired and not state.graph.children.get(state.graph.index[step.wired]):  # the other one gets new instances
             step = msgspec.structs.replace(step, wired="", each_if=False)
         _expand(state, i, step, given.keys)
+        state.agenda.extend(state.wired.get(i, ()))
     else:
         state.reused[i] = given.run
         _move(state, i, Event.REUSED)

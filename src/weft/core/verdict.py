@@ -5,7 +5,7 @@ Verdicts of one round are gathered and become one fact each for all ready steps 
 
 from weft.core import facts as f
 from weft.core.commands import EvaluateCondition, EvaluateItems, TakeFingerprint
-from weft.core.groups import judge_group
+from weft.core.groups import expand, judge_group
 from weft.core.retry import draw, next_start
 from weft.core.state import State
 from weft.core.status import Status
@@ -27,6 +27,7 @@ def judge(turn: Turn, i: int, verdicts: Round) -> None:
         verdicts.skip(state.graph.ids[i], "not_selected", "")
         return
     if state.unsettled[i]:
+        _follow(turn, i)
         return
     end = state.pending.get(i)
     if isinstance(end, f.AttemptEnded):
@@ -35,6 +36,15 @@ def judge(turn: Turn, i: int, verdicts: Round) -> None:
         _judge_loss(turn, i, verdicts)
     elif not state.halted:
         _judge_needs(turn, i, verdicts)
+
+
+def _follow(turn: Turn, i: int) -> None:
+    """What is wired to a fan-out that was taken from an earlier run gets its instances at once, as that one has."""
+    state = turn.state
+    wired = state.graph.index.get(state.steps[i].wired, -1)
+    parts = state.graph.children.get(wired, ()) if i in state.wired.get(wired, ()) else ()
+    if parts and not state.halted:
+        expand(turn, i, [state.keys[part] for part in parts])
 
 
 def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:

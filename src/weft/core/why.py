@@ -128,8 +128,8 @@ _WAITING = {
 def _why_settled(state: State, i: int) -> Why:
     status, step = state.status[i], state.steps[i]
     if status is Status.REUSED:
-        how = "it succeeded with the same fingerprint" if i in state.prints else "its output was taken from there"
-        return _why(f"it was not run: {how} in run {state.reused[i]}")
+        how = "it succeeded with the same fingerprint in" if i in state.prints else "its output was taken from"
+        return _why(f"it was not run: {how} run {state.reused[i]}")
     if status is Status.SUCCEEDED and not state.attempts[i]:
         parts = len(state.graph.children.get(i, ()))
         return _why(

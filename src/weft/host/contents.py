@@ -42,7 +42,7 @@ def digests(patterns: Iterable[str], folder: str, goes_on: Callable[[], bool]) -
             count += 1
             if count > FILES_MAX:
                 raise Unreadable(f"it names more than {FILES_MAX:,} files")
-            of_pattern[path] = _digest(os.path.join(folder, path), goes_on)
+            of_pattern[path] = _digest(path, folder, goes_on)
         if len(of_pattern) > FILES_NAMED_MAX:
             whole = blake2b(digest_size=DIGEST_BYTES)
             for path, digest in sorted(of_pattern.items()):
@@ -74,10 +74,10 @@ def _below(path: str, folder: str) -> Iterator[str]:
                 yield os.path.relpath(os.path.join(parent, name), folder)
 
 
-def _digest(path: str, goes_on: Callable[[], bool]) -> str:
+def _digest(path: str, folder: str, goes_on: Callable[[], bool]) -> str:
     digest = blake2b(digest_size=DIGEST_BYTES)
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(os.path.join(folder, path), "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Unreadable(f"`{path}` is no regular file")
             while piece := file.read(_PIECE_BYTES):
