@@ -15,9 +15,9 @@ from weft.core import facts as f
 from weft.core.apply import apply
 from weft.core.facts import Fact, Limits
 from weft.core.state import State
-from weft.model.errors import UsageError
+from weft.model.errors import MachineError, UsageError
 from weft.model.output import Output
-from weft.model.workflow import Argv, Flow, Python, Shell, Sleep, Step, Value, Workflow, definitions
+from weft.model.workflow import Argv, Flow, Js, Lua, Python, Shell, Sleep, Step, Value, Wasm, Workflow, definitions
 from weft.ports import Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def start(
     """Create a run and drive it to its end or suspension. Raises UsageError before anything starts, MachineError at any time."""
     from weft import __version__
 
+    require_extras(workflow)
     secrets = secret_values(workflow.secrets)
     run, folder, journal, store = _create(workflow, state_folder)
     created = f.RunCreated(
@@ -154,6 +155,20 @@ def secret_values(names: Sequence[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names}
 
 
+EXTRAS: Final = {Lua: ("lua", "lupa", "Lua"), Js: ("js", "quickjs", "JavaScript"), Wasm: ("wasm", "wasmtime", "WebAssembly")}
+"""For an action: the extra that runs it, the module that comes with it, and what the language is called."""
+
+
+def require_extras(workflow: Workflow) -> None:
+    """Raise MachineError if a step needs a library that is not installed."""
+    from importlib.util import find_spec
+
+    for path, step in definitions(workflow):
+        extra, module, language = EXTRAS.get(type(step.action), ("", "", ""))
+        if extra and find_spec(module) is None:
+            raise MachineError(f"step `{path}` is {language}, which is not installed: pip install 'weft[{extra}]'")
+
+
 def samples(workflow: Workflow, state_folder: Path, time_scale: float) -> "list[Sample]":
     """What the last runs of a workflow teach about how long its steps take."""
     from weft.journal.index import Index, learned_under
@@ -197,6 +212,7 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
     first = next(read_facts(folder), None)
     if not isinstance(first, f.RunCreated) or first.durability == "none":
         raise UsageError(f"run `{folder.name}` had not begun when its engine died; nothing ran: start it again")
+    require_extras(first.workflow)
     journal = SqliteJournal(folder, durability=first.durability, create=False)
     try:
         state, outputs = State(), {}
@@ -314,6 +330,13 @@ def _runners(workflow: Workflow, folder: Path, workers: int, say: Callable[[str]
         executor = ProcessExecutor(base, folder, folder.name)
         executor.prewarm(min(workers, sum(isinstance(action, Python) for action in actions)))
         runners[Python] = PythonRunner(executor)
+    if kinds & EXTRAS.keys():
+        from weft.executors.processes import ProcessExecutor
+        from weft.runners.guests import GuestRunner
+
+        executor = ProcessExecutor(base, folder, folder.name, name="guests")
+        executor.prewarm(min(workers, sum(type(action) in EXTRAS for action in actions)))
+        runners |= dict.fromkeys(EXTRAS, GuestRunner(executor))
     if Sleep in kinds:
         from weft.runners.sleep import SleepRunner
 

@@ -40,6 +40,12 @@ def test_it_succeeds(tmp_path: Path, name: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_languages(tmp_path: Path) -> None:
+    done = run(tmp_path, "languages")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"most": {"word": "warp", "count": 2}}
+
+
 def test_failures(tmp_path: Path) -> None:
     done = run(tmp_path, "failures")
     assert done.returncode == 0, done.stderr

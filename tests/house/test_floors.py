@@ -8,7 +8,21 @@ from pathlib import Path
 import pytest
 
 CONTRACTS = Path(__file__).with_name("floors.toml")
-PACKAGES = ("cli", "core", "engine", "executors", "formats", "host", "journal", "model", "runners", "sim", "testing", "views")
+PACKAGES = (
+    "cli",
+    "core",
+    "engine",
+    "executors",
+    "formats",
+    "guests",
+    "host",
+    "journal",
+    "model",
+    "runners",
+    "sim",
+    "testing",
+    "views",
+)
 
 
 def lint(source: Path, contract: str = "") -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from weft.executors.processes import ProcessExecutor
 from weft.model.output import ErrorRecord
-from weft.model.workflow import Action, Argv, Python, Shell, Sleep
+from weft.model.workflow import Action, Argv, Js, Lua, Python, Shell, Sleep
 from weft.ports import Ended, Job, Runner
+from weft.runners.guests import GuestRunner
 from weft.runners.python import PythonRunner
 from weft.runners.shell import ShellRunner
 from weft.runners.sleep import SleepRunner
@@ -39,6 +40,10 @@ def python_runner(folder: Path) -> PythonRunner:
     return PythonRunner(ProcessExecutor(dict(os.environ), folder, "test-run"))
 
 
+def guest_runner(folder: Path) -> GuestRunner:
+    return GuestRunner(ProcessExecutor(dict(os.environ), folder, "test-run", name="guests"))
+
+
 def _script(job: Job) -> Ended | None:
     assert isinstance(job.action, Sleep)
     if job.action.seconds == LONG_S:
@@ -51,6 +56,20 @@ def _script(job: Job) -> Ended | None:
 KITS = [
     Kit("script", shell_runner, Shell(script="true"), Shell(script=f"sleep {LONG_S}"), Shell(script="exit 3"), True),
     Kit("argv", shell_runner, Argv(argv=("true",)), Argv(argv=("sleep", str(LONG_S))), Argv(argv=("false",)), True),
+    Kit(
+        "lua",
+        guest_runner,
+        Lua(code="function run() return 1 end"),
+        Lua(code="function run() while true do pcall(function() while true do end end) end end"),
+        Lua(code="function run() error('no') end"),
+    ),
+    Kit(
+        "js",
+        guest_runner,
+        Js(code="function run() { return 1 }"),
+        Js(code="function run() { for (;;); }"),
+        Js(code="function run() { throw 1 }"),
+    ),
     Kit(
         "python",
         python_runner,

@@ -91,15 +91,17 @@ class ProcessExecutor:
     """Runs Python calls in workers of this machine.
 
     `base_env` is the environment that workers start with, `run` marks them, `folder` is for files of the executor's own, on the
-    file system of the logs. `python` is the interpreter.
+    file system of the logs. `python` is the interpreter, `name` tells its files from those of another executor.
     """
 
-    def __init__(self, base_env: Mapping[str, str], folder: Path, run: str = "", python: str = sys.executable) -> None:
+    def __init__(
+        self, base_env: Mapping[str, str], folder: Path, run: str = "", python: str = sys.executable, name: str = "python"
+    ) -> None:
         self._env = {**base_env, "WEFT_RUN": run}
         self._run = run
         self._python = python
         self._children = Children()
-        self._slots = Slots(folder, "python")
+        self._slots = Slots(folder, name)
         self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []
         self._busy: dict[JobKey, _Worker] = {}

@@ -114,6 +114,8 @@ def _names(names: Any) -> str:
 def find_function(call: dict[str, Any], codes: dict[str, CodeType]) -> Any:
     """The `run` of the step's code, or the function that its target names."""
     request = call["request"]
+    if path := request.get("guest"):
+        return _guest(path).run
     if target := request.get("target"):
         name, _, path = target.partition(":")
         import importlib
@@ -132,6 +134,22 @@ def find_function(call: dict[str, Any], codes: dict[str, CodeType]) -> Any:
     if not callable(function := module.__dict__.get("run")):
         raise Failure("error", "the code defines no function `run`", "def run(…): its parameters are the keys of `with`")
     return function
+
+
+def _guest(path: str) -> ModuleType:
+    """The module of weft that runs another language: by its path, so that nothing on the step's import path stands in for it."""
+    name = f"weft_guest:{path}"
+    if name not in sys.modules:
+        from importlib.machinery import SourceFileLoader
+        from importlib.util import module_from_spec, spec_from_loader
+
+        loader = SourceFileLoader(name, path)
+        spec = spec_from_loader(name, loader)
+        assert spec
+        module = module_from_spec(spec)
+        loader.exec_module(module)
+        sys.modules[name] = module
+    return sys.modules[name]
 
 
 # ---- the result ----
@@ -242,7 +260,7 @@ def run(call: dict[str, Any], codes: dict[str, CodeType]) -> Outcome:
         message = f"exit {code}" if isinstance(leave.code, int) else str(leave.code)[:MESSAGE_CHARS_MAX]
         return b"", {"kind": "exit", "message": message, "exit_code": code}
     except BaseException as error:  # All that a step can raise is its own failure, never ours.
-        return b"", describe(error, call)
+        return b"", getattr(error, "weft_record", None) or describe(error, call)
 
 
 # ---- one job ----

@@ -8,7 +8,7 @@ from weft.formats.shapes import Fields, matcher
 from weft.model.shape import ENV_NAME
 from weft.model.spec import RESERVED_ENV
 from weft.model.tokens import shown
-from weft.model.workflow import Action, Python, Shell
+from weft.model.workflow import Action, Argv, Shell
 
 
 def check_variables(fields: Fields, kind: type[Action], findings: Findings) -> None:
@@ -16,7 +16,7 @@ def check_variables(fields: Fields, kind: type[Action], findings: Findings) -> N
     taken: dict[str, Where] = {}
     match = matcher(ENV_NAME)
     for key in ("env", "with", "secrets"):
-        if key not in fields or (key == "with" and kind is Python):
+        if key not in fields or (key == "with" and kind not in (Shell, Argv)):
             continue
         for position, name in enumerate(fields[key]):
             if name is None:

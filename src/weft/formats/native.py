@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from weft.formats.code import TARGET, refuse_expressions
+from weft.formats.code import TARGET, Language, refuse_expressions
 from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.environment import check_variables, refuse_reserved
@@ -21,7 +21,7 @@ from weft.model.inputs import fits
 from weft.model.shape import Record
 from weft.model.template import literal
 from weft.model.tokens import shown
-from weft.model.workflow import Action, Argv, Input, Pool, Python, Shell, Sleep, Step, Value, Workflow
+from weft.model.workflow import Action, Argv, Input, Js, Lua, Pool, Python, Shell, Sleep, Step, Value, Wasm, Workflow
 
 if TYPE_CHECKING:
     from weft.formats.python_code import PythonCheck
@@ -30,19 +30,22 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     Shell: (),
     Argv: ("shell",),
     Python: ("shell", "output"),
+    **dict.fromkeys((Lua, Js, Wasm), ("shell", "output", "env", "secrets")),
     Sleep: ("shell", "output", "with", "env", "secrets", "cwd", "reuse", "versions"),
 }
 """Keys that say nothing about a step of this kind."""
 
 _DATA = {
-    Shell: ("with", "env", "versions"),
+    **dict.fromkeys((Shell, Python, Lua, Js, Wasm), ("with", "env", "versions")),
     Argv: ("run", "with", "env", "versions"),
-    Python: ("with", "env", "versions"),
     Sleep: ("with", "env"),
 }
 """Keys whose texts are evaluated."""
 
-_KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Sleep: "sleep"}
+_KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Lua: "lua", Js: "js", Wasm: "wasm", Sleep: "sleep"}
+_TEXT_OUTPUT = (Shell, Argv)
+"""Kinds whose output is what they write to stdout, read as `output` says; that of the others is JSON."""
+_LANGUAGES: dict[Language, type[Lua] | type[Js]] = {"lua": Lua, "js": Js}
 _UNKNOWN = Sleep(seconds=0)
 """Stands for an action that was wrong, or is not supported yet, which has been reported."""
 
@@ -193,7 +196,7 @@ class _Loader:
             env=own("env", {}),
             secrets=tuple(self._secrets(fields)),
             cwd=own("cwd") or default("cwd", ""),
-            output="json" if isinstance(action, Python | Sleep) else own("output") or default("output", "text"),
+            output=own("output") or default("output", "text") if isinstance(action, _TEXT_OUTPUT) else "json",
             resources=self._resources(fields),
             priority=own("priority", 0),
             expect_s=own("expect"),
@@ -212,14 +215,20 @@ class _Loader:
         if isinstance(run, list):
             return Argv(argv=tuple(run))
         if run is not None:
-            refuse_expressions(run, fields.at("run"), self.findings, python=False)
+            refuse_expressions(run, fields.at("run"), self.findings, "shell")
             return Shell(script=literal(run), shell=self._shell(fields))
         if python is not None:
             if TARGET.fullmatch(python.strip()):
                 return Python(target=python.strip())
-            if not refuse_expressions(python, fields.at("python"), self.findings, python=True):
+            if not refuse_expressions(python, fields.at("python"), self.findings, "python"):
                 self.python.check(literal(python), fields.at("python"), fields.get("with", {}), fields.at("with"))
             return Python(code=literal(python))
+        if "wasm" in fields:
+            return Wasm(module=fields["wasm"])
+        for language, kind in _LANGUAGES.items():
+            if language in fields:
+                refuse_expressions(fields[language], fields.at(language), self.findings, language)
+                return kind(code=literal(fields[language]))
         return Sleep(seconds=fields["sleep"]) if "sleep" in fields else _UNKNOWN
 
     def _check_meaning(self, fields: Fields, kind: type[Action]) -> None:

@@ -261,6 +261,27 @@ _STEP = (
         "if its only parameter is called `inputs`) and returns the output; or `module:function`.",
         "'def run(): return 42'",
     ),
+    Key(
+        "lua",
+        Text(what="Lua code", field="code"),
+        "Lua 5.4 code that defines `run(inputs)`: it gets the table of `with` and returns the output. It reaches no files, "
+        "programs or networks.",
+        "'function run(inputs) return 42 end'",
+    ),
+    Key(
+        "js",
+        Text(what="JavaScript code", field="code"),
+        "JavaScript code that defines `run(inputs)`, which gets `with` and returns the output, or a promise of it. It reaches no "
+        "files, programs or networks.",
+        "'function run(inputs) { return 42 }'",
+    ),
+    Key(
+        "wasm",
+        Text(what="a path"),
+        "Path of a WebAssembly module, a WASI command: it reads `with` as JSON from stdin and writes the output as JSON to "
+        "stdout. It reaches nothing else.",
+        "./sum.wasm",
+    ),
     Key("sleep", Duration(), "Wait this long, and do nothing.", "250ms"),
     Key(
         "needs",
@@ -345,9 +366,9 @@ _MEANT = {
 }
 """Keys of a step in other tools."""
 
-_KINDS = ("run", "python", "sleep")
+_KINDS = ("run", "python", "lua", "js", "wasm", "sleep")
 _LATER = (
-    *("lua", "js", "wasm", "http", "tool", "agent", "flow", "approve", "uses"),
+    *("http", "tool", "agent", "flow", "approve", "uses"),
     *("for_each", "as", "key", "max_parallel", "reads", "writes", "races", "fallback", "rerun"),
     *("gate", "rate", "per"),
 )

@@ -38,6 +38,25 @@ class Python(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", 
     target: str = ""
 
 
+class Lua(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="lua"):
+    """`lua`: source text that defines `run(inputs)`."""
+
+    code: str
+
+
+class Js(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="js"):
+    """`js`: JavaScript source text that defines `run(inputs)`, which may return a promise."""
+
+    code: str
+
+
+class Wasm(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="wasm"):
+    """`wasm`: the path of a module, a WASI command; or with `function`, one that exports it."""
+
+    module: str
+    function: str = ""
+
+
 class Sleep(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="sleep"):
     """`sleep`: wait so many seconds."""
 
@@ -51,7 +70,7 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", ta
     workflow: "Workflow"
 
 
-Action: TypeAlias = Shell | Argv | Python | Sleep | Flow
+Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Sleep | Flow
 
 ITEMS_MAX = 100_000
 """Items of one fan-out, unless the step says otherwise: more is a runaway list, or work that belongs into fewer steps."""

@@ -10,11 +10,13 @@ from weft.ports import Ended, Executor, Job, JobKey, Report
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """What weft.executors.worker understands: exactly one of `code` and `target`, and the arguments."""
+    """What weft.executors.worker understands: exactly one of `code`, `target` and `guest`, and the arguments."""
 
     inputs: dict[str, Value]
     code: str = ""
     target: str = ""
+    guest: str = ""
+    """Path of the module of weft.guests whose `run` is called."""
 
 
 class PythonRunner:
@@ -24,15 +26,19 @@ class PythonRunner:
         self._executor = executor
 
     def start(self, job: Job, report: Report) -> None:
-        assert isinstance(job.action, Python)
         try:
-            request = msgspec.json.encode(Request(job.inputs, job.action.code, job.action.target))
+            request = msgspec.json.encode(self.request(job))
         except ValueError as error:  # text that UTF-8 cannot carry
             record = ErrorRecord(kind="input", message=f"the inputs cannot be passed on: {error}")
             ended = Ended(key=job.key, outcome="failed", error=record)
             asyncio.get_running_loop().call_soon(report, ended)
         else:
             self._executor.start(job, request, report)
+
+    def request(self, job: Job) -> Request:
+        """What the worker is asked to call."""
+        assert isinstance(job.action, Python)
+        return Request(job.inputs, job.action.code, job.action.target)
 
     def stop(self, key: JobKey, grace_s: float) -> None:
         self._executor.stop(key, grace_s)

@@ -1,0 +1,25 @@
+"""A language that is not installed is one clear error, before anything runs."""
+
+import pytest
+
+from weft.app import require_extras
+from weft.model.errors import MachineError
+from weft.model.workflow import Action, Flow, Js, Lua, Shell, Step, Wasm, Workflow
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (Lua(code=""), "step `s/x` is Lua, which is not installed: pip install 'weft[lua]'"),
+        (Js(code=""), "step `s/x` is JavaScript, which is not installed: pip install 'weft[js]'"),
+        (Wasm(module=""), "step `s/x` is WebAssembly, which is not installed: pip install 'weft[wasm]'"),
+    ],
+)
+def test_what_is_missing_is_named(action: Action, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = Workflow(name="inner", steps=(Step(id="x", action=action),))
+    workflow = Workflow(name="w", steps=(Step(id="a", action=Shell(script="")), Step(id="s", action=Flow(inner))))
+    require_extras(workflow)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MachineError) as caught:
+        require_extras(workflow)
+    assert str(caught.value) == message
