@@ -4,15 +4,16 @@ import pytest
 
 from weft.app import require_extras
 from weft.model.errors import MachineError
-from weft.model.workflow import Action, Flow, Js, Lua, Shell, Step, Wasm, Workflow
+from weft.model.workflow import Action, Flow, Http, Js, Lua, Shell, Step, Wasm, Workflow
 
 
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (Lua(code=""), "step `s/x` is Lua, which is not installed: pip install 'weft[lua]'"),
-        (Js(code=""), "step `s/x` is JavaScript, which is not installed: pip install 'weft[js]'"),
-        (Wasm(module=""), "step `s/x` is WebAssembly, which is not installed: pip install 'weft[wasm]'"),
+        (Lua(code=""), "step `s/x` is Lua, for which a library is missing: pip install 'weft[lua]'"),
+        (Js(code=""), "step `s/x` is JavaScript, for which a library is missing: pip install 'weft[js]'"),
+        (Http(url=""), "step `s/x` is an HTTP request, for which a library is missing: pip install 'weft[http]'"),
+        (Wasm(module=""), "step `s/x` is WebAssembly, for which a library is missing: pip install 'weft[wasm]'"),
     ],
 )
 def test_what_is_missing_is_named(action: Action, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from weft.model import spec
 from weft.model.errors import UsageError
+from weft.model.options import SETTINGS
 from weft.model.workflow import Workflow
 from weft.settings import Settings
 
@@ -107,6 +107,6 @@ def test_a_pyproject_without_weft_is_not_read(tmp_path: Path) -> None:
 
 
 def test_every_default_is_of_its_own_shape(tmp_path: Path) -> None:
-    for setting in spec.SETTINGS:
+    for setting in SETTINGS:
         if setting.default is not None:
             assert settings(tmp_path, {setting.name: str(setting.default).lower()})[setting.name] == setting.default

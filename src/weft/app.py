@@ -17,7 +17,7 @@ from weft.core.facts import Fact, Limits
 from weft.core.state import State
 from weft.model.errors import MachineError, UsageError
 from weft.model.output import Output
-from weft.model.workflow import Argv, Flow, Js, Lua, Python, Shell, Sleep, Step, Value, Wasm, Workflow, definitions
+from weft.model.workflow import Argv, Flow, Http, Js, Lua, Python, Shell, Sleep, Step, Value, Wasm, Workflow, definitions
 from weft.ports import Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def secret_values(names: Sequence[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names}
 
 
-EXTRAS: Final = {Lua: ("lua", "lupa", "Lua"), Js: ("js", "quickjs", "JavaScript"), Wasm: ("wasm", "wasmtime", "WebAssembly")}
+GUESTS: Final = {Lua: ("lua", "lupa", "Lua"), Js: ("js", "quickjs", "JavaScript"), Wasm: ("wasm", "wasmtime", "WebAssembly")}
+EXTRAS: Final = {**GUESTS, Http: ("http", "httpx", "an HTTP request")}
 """For an action: the extra that runs it, the module that comes with it, and what the language is called."""
 
 
@@ -166,7 +167,7 @@ def require_extras(workflow: Workflow) -> None:
     for path, step in definitions(workflow):
         extra, module, language = EXTRAS.get(type(step.action), ("", "", ""))
         if extra and find_spec(module) is None:
-            raise MachineError(f"step `{path}` is {language}, which is not installed: pip install 'weft[{extra}]'")
+            raise MachineError(f"step `{path}` is {language}, for which a library is missing: pip install 'weft[{extra}]'")
 
 
 def samples(workflow: Workflow, state_folder: Path, time_scale: float) -> "list[Sample]":
@@ -330,13 +331,17 @@ def _runners(workflow: Workflow, folder: Path, workers: int, say: Callable[[str]
         executor = ProcessExecutor(base, folder, folder.name)
         executor.prewarm(min(workers, sum(isinstance(action, Python) for action in actions)))
         runners[Python] = PythonRunner(executor)
-    if kinds & EXTRAS.keys():
+    if kinds & GUESTS.keys():
         from weft.executors.processes import ProcessExecutor
         from weft.runners.guests import GuestRunner
 
         executor = ProcessExecutor(base, folder, folder.name, name="guests")
-        executor.prewarm(min(workers, sum(type(action) in EXTRAS for action in actions)))
-        runners |= dict.fromkeys(EXTRAS, GuestRunner(executor))
+        executor.prewarm(min(workers, sum(type(action) in GUESTS for action in actions)))
+        runners |= dict.fromkeys(GUESTS, GuestRunner(executor))
+    if Http in kinds:
+        from weft.runners.http import HttpRunner
+
+        runners[Http] = HttpRunner()
     if Sleep in kinds:
         from weft.runners.sleep import SleepRunner
 

@@ -1,6 +1,6 @@
 """Settings: flag > environment > workflow file > `weft.toml` or `[tool.weft]` > user file > default, each with its origin.
 
-What settings there are, where they can be given and what they may be is `model.spec.SETTINGS`; here they are only looked up.
+What settings there are, where they can be given and what they may be is `model.options.SETTINGS`; here they are only looked up.
 """
 
 import os
@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from weft.model import shape as shape_
-from weft.model import spec
 from weft.model.errors import UsageError
+from weft.model.options import SETTINGS, Setting
 from weft.model.suggest import did_you_mean
 from weft.model.units import parse_duration, parse_size
 from weft.model.workflow import Value, Workflow
@@ -37,7 +37,7 @@ class Settings:
         sources = [_file(path, self._wrong) for path in _files(project or Path(), environment)]
         self.origins: dict[str, Resolved] = {}
         self._below_workflow: set[str] = set()
-        for setting in spec.SETTINGS:
+        for setting in SETTINGS:
             if setting.name in flags:
                 found = self._read(setting, flags[setting.name], setting.flag)
             elif setting.env and setting.env in environment:
@@ -62,13 +62,13 @@ class Settings:
     def with_workflow(self, workflow: Workflow) -> None:
         """Let the workflow file speak where no flag and no variable did."""
         blank = Workflow(name="", steps=())
-        for setting in spec.SETTINGS:
+        for setting in SETTINGS:
             if setting.workflow_key and setting.name in self._below_workflow:
                 value = getattr(workflow, setting.workflow_key)
                 if value != getattr(blank, setting.workflow_key):
                     self.origins[setting.name] = Resolved(value, "the workflow file")
 
-    def _read(self, setting: spec.Setting, given: Value, origin: str) -> Resolved:
+    def _read(self, setting: Setting, given: Value, origin: str) -> Resolved:
         try:
             return Resolved(_parse(setting.shape, given), origin)
         except ValueError as error:
@@ -142,7 +142,7 @@ def _file(path: Path, wrong: list[str]) -> tuple[Path, dict[str, Value]]:
         return path, {}
     if path.name == "pyproject.toml":
         keys = keys.get("tool", {}).get("weft", {})
-    known = [setting.file_key for setting in spec.SETTINGS if setting.file_key]
+    known = [setting.file_key for setting in SETTINGS if setting.file_key]
     for key in keys:
         if key not in known:
             near = did_you_mean(key, known)

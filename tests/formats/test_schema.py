@@ -15,8 +15,9 @@ from jsonschema import Draft7Validator
 from weft.formats import load
 from weft.formats.schema import example, fragment, schema
 from weft.model.codes import CODES
+from weft.model.options import SETTINGS
 from weft.model.shape import DURATION, SIZE, Either, ListOf, MapOf, Shape
-from weft.model.spec import RECORDS, RESERVED_ENV, SETTINGS, Key
+from weft.model.spec import RECORDS, RESERVED_ENV, Key
 from weft.model.units import parse_duration, parse_size
 from weft.model.workflow import Value
 

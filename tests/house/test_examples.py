@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -44,6 +46,31 @@ def test_languages(tmp_path: Path) -> None:
     done = run(tmp_path, "languages")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"most": {"word": "warp", "count": 2}}
+
+
+def test_http(tmp_path: Path) -> None:
+    """The server is busy at first: the answer is that of the second attempt."""
+    answers = [(429, {"Retry-After": "0"}, b""), (200, {"Content-Type": "application/json"}, b'{"rows": [1, 2, 3]}')]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/rows?day=Mon"
+            status, headers, body = answers.pop(0)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = run(tmp_path, "http", f"address=http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"rows": 3, "status": 200}
 
 
 def test_failures(tmp_path: Path) -> None:

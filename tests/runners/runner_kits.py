@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from http_server import address
+
 from weft.executors.processes import ProcessExecutor
 from weft.model.output import ErrorRecord
-from weft.model.workflow import Action, Argv, Js, Lua, Python, Shell, Sleep
+from weft.model.workflow import Action, Argv, Http, Js, Lua, Python, Shell, Sleep
 from weft.ports import Ended, Job, Runner
 from weft.runners.guests import GuestRunner
+from weft.runners.http import HttpRunner
 from weft.runners.python import PythonRunner
 from weft.runners.shell import ShellRunner
 from weft.runners.sleep import SleepRunner
@@ -56,6 +59,13 @@ def _script(job: Job) -> Ended | None:
 KITS = [
     Kit("script", shell_runner, Shell(script="true"), Shell(script=f"sleep {LONG_S}"), Shell(script="exit 3"), True),
     Kit("argv", shell_runner, Argv(argv=("true",)), Argv(argv=("sleep", str(LONG_S))), Argv(argv=("false",)), True),
+    Kit(
+        "http",
+        lambda _: HttpRunner(),
+        Http(url=address() + "/json"),
+        Http(url=address() + "/wait"),
+        Http(url=address() + "/broken"),
+    ),
     Kit(
         "lua",
         guest_runner,

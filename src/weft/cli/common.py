@@ -10,8 +10,9 @@ import click
 
 from weft.engine.folder import RunFolder
 from weft.formats import Budgets, Loaded
-from weft.model import shape, spec
+from weft.model import shape
 from weft.model.errors import Bug, UsageError, WeftError
+from weft.model.options import SETTINGS, Setting
 from weft.model.problem import Place
 from weft.settings import Settings
 
@@ -49,7 +50,7 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
     """Flags for these settings, from the one table. They arrive as the dict `flags`, with what was given only."""
 
     def decorate(command: Command) -> Command:
-        for setting in reversed(spec.SETTINGS):
+        for setting in reversed(SETTINGS):
             if setting.name in names:
                 command = _option(setting)(command)
         return command
@@ -57,7 +58,7 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def _option(setting: spec.Setting) -> Callable[[Command], Command]:
+def _option(setting: Setting) -> Callable[[Command], Command]:
     declarations = [setting.flag, *([setting.short] if setting.short else []), f"setting_{setting.name}"]
     kind: dict[str, Any] = {"metavar": setting.name.upper()}
     if isinstance(setting.shape, shape.Boolean):

@@ -20,7 +20,8 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem, ShellComplete, split_arg_string
 
 from weft.cli.main import VERBS, Verbs, weft
-from weft.model import shape, spec
+from weft.model import shape
+from weft.model.options import SETTINGS
 
 OFFERED_MAX: Final = 200
 """More candidates than anybody looks through."""
@@ -173,7 +174,7 @@ def _code(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Itera
 
 def _setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Iterator[CompletionItem[str]]":
     """The words that a setting may be."""
-    setting = next(setting for setting in spec.SETTINGS if f"setting_{setting.name}" == param.name)
+    setting = next(setting for setting in SETTINGS if f"setting_{setting.name}" == param.name)
     options = setting.shape.options if isinstance(setting.shape, shape.Either) else (setting.shape,)
     for option in options:
         for word in option.values if isinstance(option, shape.Choice) else ():

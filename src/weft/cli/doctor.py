@@ -13,7 +13,7 @@ import msgspec
 
 from weft import __version__, app
 from weft.cli.common import settings_options, state_folder, take_settings
-from weft.model import spec
+from weft.model.options import SETTINGS
 
 DISK_FREE_MIN_BYTES: Final = 1 << 30
 """Below this a run with sizeable outputs may fill the disk."""
@@ -38,7 +38,7 @@ def doctor(as_json: bool, **options: Any) -> None:
     findings = list(_machine(state_folder(settings)))
     rows = [
         {"name": setting.name, "value": settings[setting.name], "origin": settings.origins[setting.name].origin}
-        for setting in spec.SETTINGS
+        for setting in SETTINGS
     ]
     if as_json:
         report = {"version": __version__, "findings": findings, "settings": rows}

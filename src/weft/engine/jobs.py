@@ -9,9 +9,9 @@ import msgspec
 from weft.core.facts import RunCreated
 from weft.engine.folder import RunFolder
 from weft.engine.values import Values
-from weft.model.frame import Scope
+from weft.model.frame import Scope, type_name
 from weft.model.template import resolve
-from weft.model.workflow import Action, Argv, Step
+from weft.model.workflow import Action, Argv, Http, Step
 from weft.ports import Job
 
 
@@ -48,9 +48,24 @@ class Jobs:
         )
 
     def _action(self, step: Step, scope: Scope) -> Action:
+        if isinstance(step.action, Http):
+            return _resolved(step.action, scope)
         if not isinstance(step.action, Argv):
             return step.action
         return Argv(argv=tuple(_argument(item) for item in resolve(list(step.action.argv), scope)))
+
+
+def _resolved(action: Http, scope: Scope) -> Http:
+    url = resolve(action.url, scope)
+    if not isinstance(url, str):
+        raise ValueError(f"`url` is {type_name(url)}, where a text must be")
+    return msgspec.structs.replace(
+        action,
+        url=url,
+        headers=resolve(action.headers, scope),
+        query=resolve(action.query, scope),
+        body=resolve(action.body, scope),
+    )
 
 
 def _argument(value: object) -> str:

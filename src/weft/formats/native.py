@@ -14,6 +14,7 @@ from weft.formats.code import TARGET, Language, refuse_expressions
 from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.environment import check_variables, refuse_reserved
+from weft.formats.http import read_http
 from weft.formats.references import References, has_expressions
 from weft.formats.retries import read_retry
 from weft.formats.shapes import BAD, Fields, Reader, quoted
@@ -21,7 +22,7 @@ from weft.model.inputs import fits
 from weft.model.shape import Record
 from weft.model.template import literal
 from weft.model.tokens import shown
-from weft.model.workflow import Action, Argv, Input, Js, Lua, Pool, Python, Shell, Sleep, Step, Value, Wasm, Workflow
+from weft.model.workflow import Action, Argv, Http, Input, Js, Lua, Pool, Python, Shell, Sleep, Step, Value, Wasm, Workflow
 
 if TYPE_CHECKING:
     from weft.formats.python_code import PythonCheck
@@ -31,6 +32,7 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     Argv: ("shell",),
     Python: ("shell", "output"),
     **dict.fromkeys((Lua, Js, Wasm), ("shell", "output", "env", "secrets")),
+    Http: ("shell", "output", "with", "env", "cwd"),
     Sleep: ("shell", "output", "with", "env", "secrets", "cwd", "reuse", "versions"),
 }
 """Keys that say nothing about a step of this kind."""
@@ -38,11 +40,12 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
 _DATA = {
     **dict.fromkeys((Shell, Python, Lua, Js, Wasm), ("with", "env", "versions")),
     Argv: ("run", "with", "env", "versions"),
+    Http: ("http",),
     Sleep: ("with", "env"),
 }
 """Keys whose texts are evaluated."""
 
-_KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Lua: "lua", Js: "js", Wasm: "wasm", Sleep: "sleep"}
+_KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Lua: "lua", Js: "js", Wasm: "wasm", Http: "http", Sleep: "sleep"}
 _TEXT_OUTPUT = (Shell, Argv)
 """Kinds whose output is what they write to stdout, read as `output` says; that of the others is JSON."""
 _LANGUAGES: dict[Language, type[Lua] | type[Js]] = {"lua": Lua, "js": Js}
@@ -223,6 +226,8 @@ class _Loader:
             if not refuse_expressions(python, fields.at("python"), self.findings, "python"):
                 self.python.check(literal(python), fields.at("python"), fields.get("with", {}), fields.at("with"))
             return Python(code=literal(python))
+        if "http" in fields:
+            return read_http(fields, self.findings)
         if "wasm" in fields:
             return Wasm(module=fields["wasm"])
         for language, kind in _LANGUAGES.items():

@@ -1,8 +1,7 @@
-"""The one table of the native file format, and the one table of settings. Everything that must agree is made from them.
+"""The one table of the native file format: everything that must agree is made from it.
 
-The reader of the native format, the JSON Schema that editors use and the reference page come from `RECORDS`; flags, environment
-variables and the keys of `weft.toml` come from `SETTINGS`. A key or a setting, its type, its default and what it means are
-written down once, here, and nowhere else.
+The reader of the native format, the JSON Schema that editors use and the reference page come from `RECORDS`. A key, its type, its
+default and what it means are written down once, here, and nowhere else.
 """
 
 import msgspec
@@ -26,7 +25,6 @@ from weft.model.shape import (
     Text,
 )
 from weft.model.units import SIZE_MAX_BYTES
-from weft.model.workflow import Value
 
 RETRY_TIMES_MAX = 10_000
 """More is a loop, and a loop should say what it waits for."""
@@ -67,6 +65,8 @@ class Keys(msgspec.Struct, frozen=True):
 _name = Text(NAME, "a name")
 _env_name = Text(ENV_NAME, "the name of an environment variable")
 _data = Text(field="data")
+_HEADER = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+"""A token of RFC 9110, 5.6.2."""
 _on_error = Key(
     "on_error",
     Choice(("isolate", "continue", "stop", "stop_layer")),
@@ -107,7 +107,7 @@ _output = Key(
     "text",
 )
 _env = MapOf(_data, "an environment variable", ENV_NAME)
-_slots = Either((Integer(1, SIZE_MAX_BYTES), Size()))
+SLOTS = Either((Integer(1, SIZE_MAX_BYTES), Size()))
 
 RECORDS: dict[str, Keys] = {
     "workflow": Keys(
@@ -136,7 +136,7 @@ RECORDS: dict[str, Keys] = {
             ),
             Key(
                 "resources",
-                MapOf(Either((*_slots.options, Record("pool"))), "a pool"),
+                MapOf(Either((*SLOTS.options, Record("pool"))), "a pool"),
                 "Named pools that bound what runs at the same time: a number of slots, a size, or a mapping.",
                 "{ database: 2, memory: 8GiB, openai: { slots: 8 } }",
             ),
@@ -214,10 +214,49 @@ RECORDS: dict[str, Keys] = {
     ),
     "pool": Keys(
         "a pool",
-        (Key("slots", _slots, "How many units are held at most at once: a number, or a size like `8GiB`.", "8", required=True),),
+        (Key("slots", SLOTS, "How many units are held at most at once: a number, or a size like `8GiB`.", "8", required=True),),
         later=("rate", "burst", "per", "adaptive", "scope"),
     ),
     "defaults": Keys("`defaults`", (_timeout, _retry, _on_error, _shell, _cwd, _output)),
+    "http": Keys(
+        "`http`",
+        (
+            Key("url", _data, "The address.", "https://example.org/rows", required=True),
+            Key("method", Choice(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")), "The method.", "POST", "GET"),
+            Key("headers", MapOf(Anything(data=True), "a header", _HEADER), "Headers of the request.", "{ Accept: text/csv }"),
+            Key(
+                "query",
+                MapOf(Anything(data=True), "a parameter", ".+"),
+                "What is added to the address; a list repeats.",
+                "{ page: 2 }",
+            ),
+            Key(
+                "body", Anything(data=True), "What is sent: text as it is, anything else as JSON.", '{ day: "${{ inputs.day }}" }'
+            ),
+            Key(
+                "expect",
+                ListOf(Integer(100, 599), filled=True),
+                "The statuses that are a success.",
+                "[200, 404]",
+                "all below 400",
+            ),
+            Key(
+                "redirects",
+                Boolean(),
+                "Whether redirects are followed. A request that carries secrets follows none.",
+                "false",
+                "true",
+            ),
+            Key("bearer", _env_name, "The secret that is sent as `Authorization: Bearer …`; the step must name it.", "TOKEN"),
+            Key(
+                "secret_headers",
+                MapOf(_env_name, "a header", _HEADER),
+                "Headers whose values are secrets, which the step must name.",
+                "{ X-Api-Key: KEY }",
+            ),
+        ),
+        meant={"json": "body", "data": "body", "params": "query", "follow_redirects": "redirects"},
+    ),
     "retry": Keys(
         "`retry`",
         (
@@ -282,6 +321,13 @@ _STEP = (
         "stdout. It reaches nothing else.",
         "./sum.wasm",
     ),
+    Key(
+        "http",
+        Either((Text(field="data"), Record("http"))),
+        "One HTTP request: an address, or a mapping. The output is a mapping of `status`, `headers`, `url` and `body`. A status "
+        "of 400 or more is a failure with the exception `HTTP404` or the like; a server's Retry-After is honoured.",
+        "https://example.org/rows",
+    ),
     Key("sleep", Duration(), "Wait this long, and do nothing.", "250ms"),
     Key(
         "needs",
@@ -313,7 +359,7 @@ _STEP = (
     _output,
     Key(
         "resources",
-        MapOf(_slots, "a pool"),
+        MapOf(SLOTS, "a pool"),
         "Units of the workflow's pools that it holds while an attempt runs; it takes all or none.",
         "{ database: 1 }",
     ),
@@ -366,9 +412,9 @@ _MEANT = {
 }
 """Keys of a step in other tools."""
 
-_KINDS = ("run", "python", "lua", "js", "wasm", "sleep")
+_KINDS = ("run", "python", "lua", "js", "wasm", "http", "sleep")
 _LATER = (
-    *("http", "tool", "agent", "flow", "approve", "uses"),
+    *("tool", "agent", "flow", "approve", "uses"),
     *("for_each", "as", "key", "max_parallel", "reads", "writes", "races", "fallback", "rerun"),
     *("gate", "rate", "per"),
 )
@@ -378,87 +424,3 @@ RECORDS["listed_step"] = Keys("a step in a list", (_ID, *_STEP), _KINDS, _LATER,
 
 RESERVED_ENV = ("WEFT_INPUT", "WEFT_OUTPUT", "WEFT_DIR", "WEFT_RUN", "WEFT_STEP", "WEFT_ATTEMPT", "WEFT_IDEMPOTENCY_KEY")
 """Environment variables that weft itself gives to every step."""
-
-
-# ---- settings ----
-
-
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting: where it can be given, and what holds when it is not. An empty field: it cannot be given there.
-
-    `flag` and `short` belong to the command line, `env` is an environment variable, `file_key` a key of `weft.toml`, and
-    `workflow_key` a key of the workflow file that says the same. `shape` bounds the value, whichever way it comes.
-    """
-
-    name: str
-    shape: Shape
-    help: str
-    default: Value
-    flag: str
-    short: str = ""
-    env: str = ""
-    file_key: str = ""
-    workflow_key: str = ""
-
-
-def _key(name: str) -> Key:
-    return next(key for key in RECORDS["workflow"].keys if key.name == name)
-
-
-def _setting(name: str, shape: Shape, default: Value, help: str, *, short: str = "", **fields: str) -> Setting:  # noqa: A002
-    names = {"flag": "--" + name.replace("_", "-"), "env": "WEFT_" + name.upper(), "file_key": name, **fields}
-    return Setting(name=name, shape=shape, default=default, help=help, short=short, **names)
-
-
-TIME_SCALE_MAX = 1_000
-
-
-SETTINGS: tuple[Setting, ...] = (
-    _setting(
-        "max_parallel",
-        _key("max_parallel").shape,
-        "auto",
-        "How many attempts run at once: a number, auto (also 0) or unlimited.",
-        short="-j",
-        workflow_key="max_parallel",
-    ),
-    _setting(
-        "schedule",
-        _key("schedule").shape,
-        "dataflow",
-        "When a step is ready: when its own needs have settled, when the layer before has, or one at a time.",
-        workflow_key="schedule",
-    ),
-    _setting("fail_fast", Boolean(), False, "Stop everything at the first failure: every `on_error: isolate` becomes `stop`."),
-    _setting(
-        "durability",
-        _key("durability").shape,
-        "power",
-        "What the journal survives: loss of power, kill -9 of weft, or nothing.",
-        workflow_key="durability",
-    ),
-    _setting(
-        "format",
-        Choice(("native", "wfformat")),
-        None,
-        "Format of the workflow file, when its content does not tell.",
-        env="",
-        file_key="",
-    ),
-    _setting(
-        "output",
-        Choice(("auto", "live", "lines", "json", "quiet")),
-        "auto",
-        "What is shown while a run goes on: live on a terminal and lines elsewhere (auto), or always one of them.",
-        env="WEFT_VIEW",  # in a step, WEFT_OUTPUT is the file for its output
-    ),
-    _setting(
-        "color", Choice(("auto", "always", "never")), "auto", "Coloured messages; auto: on a terminal, unless NO_COLOR is set."
-    ),
-    _setting("size_max", _slots, None, "Largest workflow file that is read; without it 10MB of YAML, 512MB of JSON."),
-    _setting(
-        "time_scale", Number(0, TIME_SCALE_MAX), 1.0, "Makes the steps of a trace shorter (0.001) or longer.", env="", file_key=""
-    ),
-    _setting("grace", Duration(), 10.0, "How long a process has to end before it is killed."),
-    _setting("state", Text(), ".weft", "Folder of journals and outputs, relative to the project's folder."),
-)

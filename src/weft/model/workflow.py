@@ -57,6 +57,22 @@ class Wasm(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", ta
     function: str = ""
 
 
+class Http(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="http"):
+    """`http`: one request. `body` as text goes out as it is, anything else as JSON. `url`, `headers`, `query` and `body` are data
+    fields. `expect`: the statuses that are a success; none: all below 400. `bearer` names the secret of an Authorization header,
+    `secret_headers` maps other headers to secrets."""
+
+    url: str
+    method: str = "GET"
+    headers: dict[str, Value] = {}
+    query: dict[str, Value] = {}
+    body: Value = None
+    expect: tuple[int, ...] = ()
+    redirects: bool = True
+    bearer: str = ""
+    secret_headers: dict[str, str] = {}
+
+
 class Sleep(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="sleep"):
     """`sleep`: wait so many seconds."""
 
@@ -70,12 +86,12 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", ta
     workflow: "Workflow"
 
 
-Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Sleep | Flow
+Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Sleep | Flow
 
 ITEMS_MAX = 100_000
 """Items of one fan-out, unless the step says otherwise: more is a runaway list, or work that belongs into fewer steps."""
 
-WAITING_ACTIONS: tuple[type, ...] = (Sleep,)
+WAITING_ACTIONS: tuple[type, ...] = (Sleep, Http)
 """Actions that wait rather than compute: `max_parallel: auto` gives them a limit of their own."""
 
 

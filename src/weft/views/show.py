@@ -15,7 +15,7 @@ from weft.core.status import Status
 from weft.core.why import status_word, why
 from weft.model.output import ErrorRecord, Output
 from weft.model.units import format_duration, format_size
-from weft.model.workflow import Argv, Flow, Js, Lua, Python, Shell, Sleep, Step, Wasm
+from weft.model.workflow import Argv, Flow, Http, Js, Lua, Python, Shell, Sleep, Step, Wasm
 from weft.views.runs import moment
 from weft.views.story import STOPPED, message, skip_reason
 from weft.views.summary import run_status
@@ -293,6 +293,8 @@ def _action(step: Step) -> tuple[str, str]:
             return "js", code
         case Wasm(module=module):
             return "wasm", module
+        case Http(url=url, method=method):
+            return "http", f"{method} {url}"
         case Argv(argv=argv):
             return "run", msgspec.json.encode(argv).decode()
         case Python(code=code, target=target):
