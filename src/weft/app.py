@@ -22,6 +22,7 @@ from weft.ports import Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
+    from weft.core.selection import Before, Chosen, Selection
 
 WAITING_MAX: Final = 256
 """How many attempts that only wait run at once under `max_parallel: auto`: each costs memory and a socket, not a processor."""
@@ -93,13 +94,30 @@ def start(
     project: Path,
     time_scale: float = 1.0,
     reuse: bool = True,
+    selection: "Selection | None" = None,
+    before: Path | None = None,
 ) -> Result:
-    """Create a run and drive it to its end or suspension. Raises UsageError before anything starts, MachineError at any time."""
+    """Create a run and drive it to its end or suspension. Raises UsageError before anything starts, MachineError at any time.
+
+    `before`: the folder of an earlier run, from which it takes what `selection` does not run, or what has not changed.
+    """
     from weft import __version__
+    from weft.core.selection import Selection
+    from weft.earlier import take_over
 
     require_extras(workflow)
     secrets = secret_values(workflow.secrets)
+    chosen, earlier = _chosen(workflow, inputs, selection, before, str(project))
     run, folder, journal, store = _create(workflow, state_folder)
+    if before and earlier:
+        try:
+            chosen = take_over(workflow, inputs, selection or Selection(), earlier, before, store)
+        except BaseException:
+            journal.close()
+            _remove(folder)
+            raise
+    for step in chosen.changed:
+        options.say(f"`{step}` is not what it was in run {earlier.run if earlier else ''}; its output is taken all the same")
     created = f.RunCreated(
         at=0.0,
         run=run,
@@ -114,13 +132,56 @@ def start(
         version=__version__,
         estimates=_estimates(workflow, state_folder, time_scale, options.limits),
         reuse=reuse,
+        origin=earlier.run if earlier else "",
+        given=chosen.given,
+        left_out=chosen.left_out,
     )
     result = _drive(State(), folder, journal, store, options, secrets, [created])
     if workflow.durability == "none":
-        import shutil
-
-        shutil.rmtree(folder, ignore_errors=True)  # without a journal nobody could make sense of it
+        _remove(folder)  # without a journal nobody could make sense of it
     return result
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _chosen(
+    workflow: Workflow, inputs: Mapping[str, Value], selection: "Selection | None", before: Path | None, project: str
+) -> "tuple[Chosen, Before | None]":
+    """What is run, before anything is made. Raises UsageError."""
+    from weft.core.selection import Chosen, Selection, choose
+    from weft.earlier import look_back
+
+    if selection is None and before is None:
+        return Chosen(given={}, left_out=()), None
+    earlier = look_back(before, project) if before else None
+    return choose(workflow, inputs, selection or Selection(), earlier), earlier
+
+
+def again(folder: Path, options: Options, selection: "Selection", limits: Limits | None = None) -> Result:
+    """A new run of what the run in `folder` ran, which takes from it what `selection` does not run. Raises UsageError."""
+    from weft.earlier import look_back
+
+    state = look_back(folder).state
+    created = state.created
+    assert created is not None
+    if limits is None:
+        options = msgspec.structs.replace(options, limits=state.limits)
+    return start(
+        created.workflow,
+        created.inputs,
+        folder.parents[1],
+        options,
+        source=created.source,
+        digest=created.digest,
+        project=Path(created.project or "."),
+        time_scale=created.time_scale,
+        selection=selection,
+        before=folder,
+    )
 
 
 def resume(folder: Path, options: Options, limits: Limits | None = None) -> Result:
@@ -205,6 +266,7 @@ def _create(workflow: Workflow, state_folder: Path) -> tuple[str, Path, Journal,
 
 def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.Observed]) -> Result:
     """Take over a run that no engine holds: fold its journal, prove its old attempts dead, and drive it on."""
+    from weft.earlier import taken_in
     from weft.host.tree import sweep
     from weft.journal.reader import read_facts
     from weft.journal.sqlite import SqliteJournal
@@ -216,11 +278,10 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
     require_extras(first.workflow)
     journal = SqliteJournal(folder, durability=first.durability, create=False)
     try:
-        state, outputs = State(), {}
+        state, outputs = State(), dict[str, Output]()
         for fact in journal.read():
             apply(state, fact)
-            if isinstance(fact, f.AttemptEnded | f.StepSucceeded | f.StepReused) and fact.output is not None:
-                outputs[fact.step] = fact.output
+            outputs |= taken_in(fact)
         _refuse_unfit(state, folder.name, then)
         _say_if_changed(first, options.say)
         ends = any(isinstance(fact, f.CancelRequested) for fact in then)
@@ -282,7 +343,8 @@ def _drive(
     rest = [fact for fact in facts if fact not in opening]
     workflow = next((fact.workflow for fact in facts if isinstance(fact, f.RunCreated)), state.workflow)
     workers = min(cpu_count(), options.limits.total or cpu_count())
-    book = SuccessBook(Index(folder.parents[1]), folder.parents[1], workflow.name, folder.name)
+    known = {state.graph.ids[i]: taken.parts for i, taken in state.prints.items()}
+    book = SuccessBook(Index(folder.parents[1]), folder.parents[1], workflow.name, folder.name, known)
     noted = state.created or facts[0]
     if isinstance(noted, f.RunCreated) and noted.durability != "none":
         options = msgspec.structs.replace(options, observers=(*options.observers, book))

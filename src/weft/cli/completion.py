@@ -147,6 +147,18 @@ def _step(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Itera
             yield CompletionItem(step.id, help=step.title)
 
 
+def _selected(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Iterator[CompletionItem[str]]":
+    """A step of the file that is to be run, or of the run that is to be tried again."""
+    if "file" not in {other.name for other in ctx.command.params}:
+        yield from _step(ctx, param, incomplete)
+        return
+    from weft.formats import load
+
+    path = Path(_first(ctx, "file"))
+    workflow = load(path.read_bytes(), str(path)).workflow if path.stat().st_size <= FILE_BYTES_MAX else None
+    yield from (CompletionItem(step.id, help=step.title) for step in (workflow.steps if workflow else ()))
+
+
 def _input(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Iterator[CompletionItem[str]]":
     from weft.formats import load
 
@@ -207,6 +219,8 @@ HINTS: Final[dict[str, Callable[[click.Context, click.Parameter, str], Any]]] = 
     "name": _run,
     "step": _step,
     "steps": _step,
+    **{f"select_{name}": _selected for name in ("from", "downstream", "only", "until", "skip")},
+    "reuse_from": _run,
     "pairs": _input,
     "more_pairs": _input,
     "code": _code,

@@ -9,15 +9,16 @@ from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final, NoReturn
 
 import click
 import msgspec
 
 from weft import app
-from weft.cli.common import find_run, leave, load, log_of, settings_options, state_folder, take_settings, use_color
+from weft.cli.common import Command, find_run, leave, load, log_of, settings_options, state_folder, take_settings, use_color
 from weft.core.facts import Fact, Limits
 from weft.core.measure import Measure
+from weft.core.selection import Selection
 from weft.model.errors import UsageError
 from weft.model.inputs import bind_inputs
 from weft.model.workflow import Workflow
@@ -35,12 +36,42 @@ FORESIGHT_STEPS_MAX = 20_000
 VIEW = ("output", "color", "state", "grace", "max_parallel")
 
 
+def selection_options(*names: str) -> Callable[[Command], Command]:
+    """Flags that say which steps are run, from the table below. They arrive as tuples."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = click.option(f"--{name}", f"select_{name}", multiple=True, metavar="STEP", help=SELECTING[name])(command)
+        return command
+
+    return decorate
+
+
+SELECTING: Final = {
+    "from": "Run STEP and all that comes after it; take all other outputs from the earlier run.",
+    "downstream": "The same without STEP itself.",
+    "only": "Run STEP alone; take all other outputs from the earlier run.",
+    "until": "Run only STEP and what it needs.",
+    "skip": "Do not run STEP, as if its `if` were false.",
+}
+
+
+def take_selection(options: dict[str, Any]) -> Selection:
+    """The selection among a command's options, which are taken out."""
+    return Selection(**{_FIELDS.get(name, name): options.pop(f"select_{name}", ()) for name in SELECTING})
+
+
+_FIELDS: Final = {"from": "from_"}
+
+
 @click.command("run", add_help_option=False)
 @click.argument("file", required=False)
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--input", "-i", "more_pairs", multiple=True, metavar="KEY=VALUE", help="An input of the workflow.")
 @click.option("--dry-run", "-n", is_flag=True, help="Show the plan and run nothing.")
 @settings_options(*VIEW, "schedule", "fail_fast", "durability", "format", "size_max", "time_scale")
+@selection_options("from", "downstream", "only", "until", "skip")
+@click.option("--reuse-from", metavar="RUN", help="Take the outputs of what has not changed from this run.")
 @click.option("--no-reuse", is_flag=True, help="Run steps with `reuse: true` all the same.")
 @click.option("--verbose", "-v", count=True, help="Show more.")
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
@@ -60,11 +91,10 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
         click.echo(_inputs_help(loaded.workflow))
         leave(0)
     workflow = with_settings(loaded.workflow, settings)
+    selection, source = take_selection(options), str(Path(file).absolute())
+    before = _before(options["reuse_from"], selection, source, settings)
     if options["dry_run"]:
-        from weft.cli.check import show_plan
-
-        show_plan(workflow, settings, as_json=False)
-        leave(0)
+        _dry_run(workflow, (*pairs, *more_pairs), selection, before, settings)
     inputs = bind_inputs(workflow, parse_pairs((*pairs, *more_pairs)))
     view = View(settings, verbose=options["verbose"], quiet=options["quiet"])
     result = app.start(
@@ -72,13 +102,44 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
         inputs,
         state_folder(settings),
         view.options(_limits(settings)),
-        source=str(Path(file).absolute()),
+        source=source,
         digest=sha256(data).hexdigest(),
         project=Path.cwd(),
         time_scale=settings["time_scale"],
         reuse=not options["no_reuse"],
+        selection=selection,
+        before=before,
     )
     leave(view.finish(result))
+
+
+def _before(name: str | None, selection: Selection, source: str, settings: Settings) -> Path | None:
+    """The folder of the run that outputs are taken from: the one that was named, else the last one of the file."""
+    if name:
+        return find_run(name, settings)
+    if not selection.names_what_runs:
+        return None
+    from weft.earlier import last_of
+
+    return last_of(source, state_folder(settings))
+
+
+def _dry_run(
+    workflow: Workflow, pairs: tuple[str, ...], selection: Selection, before: Path | None, settings: Settings
+) -> NoReturn:
+    """Show the plan and, where less is run, what; then leave."""
+    from weft.cli.check import show_plan
+
+    show_plan(workflow, settings, as_json=False)
+    if selection != Selection() or before:
+        from weft.core.selection import choose
+        from weft.earlier import look_back
+        from weft.views.selection import render
+
+        inputs = bind_inputs(workflow, parse_pairs(pairs))
+        chosen = choose(workflow, inputs, selection, look_back(before, str(Path.cwd())) if before else None)
+        click.echo("\n" + render(chosen, workflow, run=before.name if before else ""))
+    leave(0)
 
 
 def _inputs_help(workflow: Workflow) -> str:
@@ -135,19 +196,24 @@ def resume(name: str, verbose: int, quiet: bool, **options: Any) -> None:
 
 @click.command("retry")
 @click.argument("name", metavar="RUN", default="@")
+@selection_options("from", "downstream", "only")
 @settings_options(*VIEW)
 @click.option("--verbose", "-v", count=True, help="Show more.")
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
 def retry(name: str, verbose: int, quiet: bool, **options: Any) -> None:
     """Go on with a RUN that has failed or was cancelled: what did not succeed is tried again. `@` is the last run.
 
-    Steps that succeeded do not run again; each of the others has all its attempts once more.
+    Steps that succeeded do not run again; each of the others has all its attempts once more. With `--from`, `--downstream` or
+    `--only` it is a new run, whatever the old one came to, which takes all other outputs from that one.
     """
+    selection = take_selection(options)
     settings = take_settings(options)
     folder = find_run(name, settings)
     view = View(settings, verbose=verbose, quiet=quiet)
     given = settings.origins["max_parallel"].origin != "default"
     limits = _limits(settings) if given else None
+    if selection.names_what_runs:
+        leave(view.finish(app.again(folder, view.options(_limits(settings)), selection, limits)))
     leave(view.finish(app.retry(folder, view.options(_limits(settings)), by=getpass.getuser(), limits=limits)))
 
 

@@ -5,13 +5,13 @@ The value of a secret is no part of a fingerprint: a new token gives no new resu
 
 import os
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from typing import Final
 
 import msgspec
 
 from weft.host.contents import DIGEST_BYTES
-from weft.model.workflow import Action, Argv, Python, Shell, Step, Value
+from weft.model.workflow import Action, Argv, Python, Shell, Step, Value, Wasm
 
 FORMAT: Final = 1
 """Goes up when the same parts would stand for something else, so that no older success is taken for the same."""
@@ -59,8 +59,20 @@ def _action(action: Action, cwd: str) -> Iterator[tuple[str, Value]]:
             yield "python", target
             module = target.partition(":")[0]
             yield f"module {module}", _source(module, cwd)
+        case Wasm(module=module, function=function):
+            yield "wasm", [module, function]
+            yield f"module {module}", _bytes(os.path.join(cwd, module)).hex()
         case _:
             yield str(type(action).__struct_config__.tag), action
+
+
+def _bytes(path: str) -> bytes:
+    """A digest of a file; empty if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file_digest(file, lambda: blake2b(digest_size=DIGEST_BYTES)).digest()
+    except OSError:
+        return b""
 
 
 def _source(module: str, cwd: str) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from weft.core import facts as f
 from weft.core.state import State
+from weft.core.status import Status
 from weft.core.verdict import any_succeeded, failed_need
 from weft.core.why import status_word
 from weft.engine.items import Items
@@ -19,7 +20,7 @@ from weft.model.expression import parse
 from weft.model.frame import Scope
 from weft.model.inputs import check_inputs
 from weft.model.output import ErrorRecord, Output
-from weft.model.template import resolve
+from weft.model.template import expressions, resolve
 from weft.model.workflow import Flow, Value
 from weft.ports import OutputStore
 
@@ -32,7 +33,7 @@ class Values:
 
     def __init__(self, state: State, created: f.RunCreated, store: OutputStore, outputs: Mapping[str, Output]) -> None:
         self.state = state
-        self.outputs = dict(outputs)
+        self.outputs = {**{step: given.output for step, given in created.given.items() if given.output}, **outputs}
         self._store = store
         self._run = {"id": created.run, "name": created.workflow.name}
         self.scope: dict[str, Value] = {"inputs": created.inputs, "steps": _Steps(self, ""), "run": self._run}
@@ -113,12 +114,29 @@ class Values:
         i = self.state.graph.index[step]
         action = self.state.steps[i].action
         assert isinstance(action, Flow)
-        return resolve(action.workflow.outputs, self._flow_scope(i))
+        return resolve(self._selected(action.workflow.outputs, f"{step}/"), self._flow_scope(i))
+
+    def _selected(self, outputs: dict[str, Value], prefix: str) -> dict[str, Value]:
+        """Without those that refer to a step which was not selected, or was skipped in a run that leaves some out."""
+        state = self.state
+        if not state.left_out:
+            return outputs
+
+        def skipped(name: str) -> bool:
+            i = state.graph.index.get(prefix + name)
+            return i is not None and state.status[i] is Status.SKIPPED
+
+        used = {
+            name: [str(found.path[0]) for _, _, each in expressions(value) for found in each.references if found.root == "steps"]
+            for name, value in outputs.items()
+        }
+        return {name: value for name, value in outputs.items() if not any(map(skipped, used[name]))}
 
     def run_outputs(self) -> f.OutputsEvaluated:
         """The outputs of the run, or why there are none."""
         try:
-            return f.OutputsEvaluated(at=0.0, outputs=resolve(self.state.workflow.outputs, self.scope))
+            outputs = self._selected(self.state.workflow.outputs, "")
+            return f.OutputsEvaluated(at=0.0, outputs=resolve(outputs, self.scope))
         except (ValueError, MachineError) as error:
             return f.OutputsEvaluated(at=0.0, outputs={}, error=input_error(error))
 

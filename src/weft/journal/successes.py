@@ -6,7 +6,7 @@ note, `Index.refresh` reads from its journal.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -66,9 +66,9 @@ class _Kept(msgspec.Struct, frozen=True):
 class Fold:
     """Facts of one run → rows. `see` takes facts in order, `take` gives the rows that have come since."""
 
-    def __init__(self) -> None:
-        self._run = self._workflow = ""
-        self._parts: dict[str, dict[str, str]] = {}
+    def __init__(self, run: str = "", workflow: str = "", parts: Mapping[str, dict[str, str]] | None = None) -> None:
+        self._run, self._workflow = run, workflow
+        self._parts = dict(parts or {})
         self._rows: list[Row] = []
 
     def see(self, fact: Fact) -> None:
@@ -88,20 +88,23 @@ class Fold:
 
 
 class SuccessBook:
-    """The successes of earlier runs of a workflow, for the run `run`, which notes its own here too (it is an Observer)."""
+    """The successes of earlier runs of a workflow, for the run `run`, which notes its own here too (it is an Observer).
 
-    def __init__(self, index: Table, state: Path, workflow: str, run: str) -> None:
+    `parts`: fingerprints that an earlier engine of that run has taken, by step."""
+
+    def __init__(
+        self, index: Table, state: Path, workflow: str, run: str, parts: Mapping[str, dict[str, str]] | None = None
+    ) -> None:
         self._index = index
         self._state = state
         self._workflow = workflow
         self._run = run
-        self._fold = Fold()
+        self._fold = Fold(run, workflow, parts)
 
     # ---- Observer ----
 
     def recall(self, facts: Iterable[Fact]) -> None:
-        for fact in facts:
-            self._fold.see(fact)
+        """What earlier engines noted is there."""
 
     def see(self, facts: Sequence[Fact]) -> None:
         for fact in facts:

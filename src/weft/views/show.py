@@ -54,6 +54,8 @@ def render(numbers: Numbers, state: State, *, run: str, color: bool, width: int 
         inputs = ", ".join(f"{visible(name)}={_value(value)}" for name, value in state.created.inputs.items())
         begun = f"began {moment(state.created.at)}" + (f" with {inputs}" if inputs else "")
         lines.append(paint(fit(begun, width), "dim"))
+        if state.created.origin:
+            lines.append(paint(f"takes outputs from run {visible(state.created.origin)}", "dim"))
     if not alive:
         lines.append(f"its engine is gone: weft resume {visible(run)} goes on")
     shown = _chosen(numbers.steps)
@@ -78,6 +80,7 @@ def as_json(numbers: Numbers, state: State, *, run: str, alive: bool = True, adv
         "status": run_status(state),
         "alive": alive,
         "source": created.source if created else "",
+        "origin": created.origin if created else "",
         "created_at": created.at if created else None,
         "inputs": created.inputs if created else {},
         "outputs": state.outputs.outputs if state.outputs and not state.outputs.error else None,

@@ -201,7 +201,7 @@ def skip_reason(fact: f.StepsSkipped) -> str:
 
 _SKIPPED: Final = {
     "condition": "`if` is false",
-    "not_selected": "it was not selected",
+    "not_selected": "not selected",
     "needs_skipped": "all that it needs was skipped",
     "need_failed": "because of `{by}`",
     "cancel": "the run was cancelled",
