@@ -169,6 +169,21 @@ def test_an_if_about_the_item_is_asked_for_each_instance_and_one_about_the_whole
     )
 
 
+def test_an_if_about_the_item_is_asked_for_each_sub_workflow_too() -> None:
+    check(
+        flow(sub("a", of=inner(step("x")), for_each="${{ inputs.list }}", condition="item.go", each_if=True)),
+        """
+        begin             → ask items a
+        a items p q       → expand a (p q), ask a[p], ask a[q]
+        a[p] true         → ask items a[p]
+        a[q] false        → skip a[q] (condition)
+        a[p] items        → expand a[p] (), start a[p]/x
+        a[p]/x ok         → done a[p], done a, succeeded
+        """,
+        "a succeeded, a[p] succeeded, a[q] skipped, a[p]/x succeeded",
+    )
+
+
 def test_a_fan_out_whose_instances_are_all_skipped_has_succeeded_with_nothing() -> None:
     check(
         flow(each("a", condition="item", each_if=True), step("b", "a")),

@@ -98,6 +98,17 @@ from weft.model.workflow import Workflow
             id="drain lets run what runs, once",
         ),
         pytest.param(
+            flow(step("a", on_error="stop", drain=True), step("b"), timeout_s=5.0),
+            """
+            begin       → start a, start b
+            +1, a fails → fail a (error)
+            +4          → stop b (run_timeout)
+            b cancelled → cancel b (run_timeout), failed
+            """,
+            "a failed, b cancelled",
+            id="what drains may not outlast the run",
+        ),
+        pytest.param(
             flow(step("a", on_error="stop", drain=True), step("b", on_error="stop"), step("c"), step("d", "c")),
             """
             begin   → start c, start a, start b

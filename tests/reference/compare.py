@@ -7,17 +7,25 @@ from reference_model import Model
 from weft.model.workflow import Workflow
 
 
-def differences(workflow: Workflow, given: Given) -> list[str]:
-    """What the two do not agree on; empty when all is well."""
-    model, hands = Model(workflow, given), Hands(workflow, given)
+def differences(workflow: Workflow, given: Given, *, exact: bool = True, model_of: type[Model] = Model) -> list[str]:
+    """What the two do not agree on; empty when all is well.
+
+    Not `exact`: where a failure and an early end come at the same instant, either may be why a step is skipped.
+    """
+    model, hands = model_of(workflow, given), Hands(workflow, given)
     told, done = model.run(), hands.run()
     found = [f"the run: model {told}, core {done}"] if told != done else []
     said = {(try_.start, id_, n) for id_, node in model.nodes.items() for n, try_ in enumerate(node.tries, 1)}
     starts = sorted(said ^ set(hands.starts))
     if starts:
         found.append(f"first start: {starts[0]}, by the {'model' if starts[0] in said else 'core'} alone")
-    theirs = hands.steps()
-    ours = {id_: (node.status, node.reason) for id_, node in model.nodes.items()}
+    ours = {id_: _told((node.status, node.reason), exact) for id_, node in model.nodes.items()}
+    theirs = {id_: _told(step, exact) for id_, step in hands.steps().items()}
     return found + [
         f"{id_}: model {ours.get(id_)}, core {theirs.get(id_)}" for id_ in ours | theirs if ours.get(id_) != theirs.get(id_)
     ]
+
+
+def _told(step: tuple[str, str], exact: bool) -> tuple[str, str]:
+    status, reason = step
+    return (status, reason if exact or status != "skipped" or reason == "condition" else "not wanted")

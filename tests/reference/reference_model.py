@@ -76,8 +76,7 @@ class Model:
         fresh = [
             node for node in self.open() if not node.tries and node.parts is None and all(n.status for n in self.needs(node))
         ]
-        front = min(map(self.layer, self.open()), default=0)
-        return [node for node in fresh if self.workflow.schedule != "layers" or self.layer(node) == front]
+        return [n for n in fresh if self.workflow.schedule != "layers" or self.layer(n) == min(map(self.layer, self.open()))]
 
     def length(self, step: Step, among: tuple[Step, ...]) -> float:
         """How long the longest path from this step on takes among its like; the path of a sub-workflow is its inner one."""

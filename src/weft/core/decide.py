@@ -54,7 +54,7 @@ def _settle_agenda(turn: Turn) -> None:
 def _fire_timers(turn: Turn) -> None:
     """Attempts over their time are stopped, and so is a run; a step whose backoff is over is ready again."""
     state = turn.state
-    if state.deadline is not None and state.deadline <= turn.now and not state.halted:
+    if state.deadline is not None and state.deadline <= turn.now and _can_time_out(state):
         turn.emit(f.RunTimedOut(at=turn.now))
     while state.timers and state.timers[0][0] <= turn.now:
         ready: dict[str, None] = {}  # each once: a timeout that did not come may have left an entry for the same instant
@@ -73,6 +73,13 @@ def _fire_timers(turn: Turn) -> None:
             turn.emit(f.StepsReady(at=turn.now, steps=list(ready)))
 
 
+def _can_time_out(state: State) -> bool:
+    """Whether the `timeout` of the run still matters: nothing else ends it, or only once what runs has ended (`drain`)."""
+    if state.halted == "stop" and state.stopped_by is not None:
+        return state.steps[state.stopped_by].drain
+    return state.halted is None
+
+
 def _stands(state: State, timer: tuple[float, int, int]) -> bool:
     """Whether a timer still means something: the end of a backoff, the timeout of an attempt, the deadline of a held step."""
     when, i, number = timer
@@ -87,7 +94,7 @@ def _next_timer(state: State) -> float | None:
     while state.timers and not _stands(state, state.timers[0]):
         heappop(state.timers)
     due = [state.timers[0][0]] if state.timers else []
-    if state.deadline is not None and not state.halted and not state.ended:
+    if state.deadline is not None and _can_time_out(state) and not state.ended:
         due.append(state.deadline)
     return min(due, default=None)
 

@@ -33,6 +33,7 @@ def _instance(step: Step, key: str) -> Step:
         condition=step.condition if step.each_if else "",
         for_each=None,
         wired="",
+        each_if=False,
     )
 
 

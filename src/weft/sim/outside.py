@@ -188,7 +188,8 @@ def doubts(turn: Turn) -> Iterator[str]:
             untils.append(said.until)
             if said.until <= now and not state.halted:
                 yield f"step `{id_}` is still {said.status} at {now}: {said.reason}, until {said.until}"
-    if state.deadline is not None and not state.halted:
+    drains = state.halted == "stop" and state.stopped_by is not None and state.steps[state.stopped_by].drain
+    if state.deadline is not None and (drains or not state.halted):
         untils.append(state.deadline)
     due = min([until for until in untils if until > now], default=None)
     if turn.wake_at != due and not (state.ended or state.suspended):
