@@ -140,6 +140,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     """State that it shares with others: a path, a glob, or any word."""
+    races: Literal["", "allow"] = ""
+    """`allow`: it may run at the same time as whatever touches the same state."""
     reuse: bool = False
     """It is not run if it has succeeded before with the same fingerprint."""
     versions: dict[str, str] = {}

@@ -1,0 +1,286 @@
+"""Races: pairs of steps of which one writes what the other reads or writes, and which no path orders.
+
+- A pair is a pair of definitions: the instances of a fan-out are one, and may race with each other.
+- Instances do not race by a path that refers to their item, nor do those of two fan-outs of which one is wired to the other.
+- What declares nothing costs nothing. Paths are looked for with one bit for each step that shares something: near linear in
+  the steps, as long as some thousands of them do.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from weft.model.expression import Expression
+from weft.model.globs import Pattern, meet, meetings, pattern
+from weft.model.graph import Graph
+from weft.model.template import parse_template, strings
+from weft.model.tokens import ExpressionError
+from weft.model.workflow import Flow, Step, Value, Workflow
+
+BITS_MAX: Final = 8_192
+"""Steps whose paths are looked for in one pass: a kilobyte for each step of the workflow that others wait for."""
+
+Does: TypeAlias = Literal["reads", "writes"]
+
+
+class Touch(NamedTuple):
+    """One item of `reads` or `writes`. `own`: it refers to the items of all fan-outs that the step is part of, so that no two
+    instances mean the same."""
+
+    does: Does
+    text: str
+    own: bool
+
+    @property
+    def pattern(self) -> Pattern:
+        return pattern(self.text)
+
+
+class Sharer(msgspec.Struct, frozen=True):
+    """A definition that declares something. `repeated`: it is part of a fan-out, so it may run several times at once."""
+
+    path: str
+    touches: tuple[Touch, ...]
+    repeated: bool
+
+    def clash(self, other: "Sharer", *, apart: bool) -> tuple[Touch, Touch] | None:
+        """The first two items by which the steps race. `apart`: only by what no item tells apart."""
+        for mine in self.touches:
+            for theirs in other.touches:
+                if "writes" in (mine.does, theirs.does) and not (apart and mine.own and theirs.own):
+                    if meet(mine.pattern, theirs.pattern):
+                        return mine, theirs
+        return None
+
+
+class Race(NamedTuple):
+    """`first` comes before `second` in an order that all needs allow; both are the same step if its instances race."""
+
+    first: Sharer
+    second: Sharer
+    by: tuple[Touch, Touch]
+
+
+class Races(msgspec.Struct, frozen=True):
+    """`pairs`: the first of them; `count`: how many there are. `racing`: who is part of any. `exact` is false if there were too
+    many patterns to compare: then nothing is known, and everybody may race."""
+
+    pairs: list[Race]
+    count: int
+    racing: list[Sharer]
+    exact: bool = True
+
+
+NONE: Final = Races([], 0, [])
+
+
+def shares(workflow: Workflow) -> bool:
+    """Whether any step of a workflow or its sub-workflows declares that it writes something."""
+    return any(step.writes or (isinstance(step.action, Flow) and shares(step.action.workflow)) for step in workflow.steps)
+
+
+def find_races(workflow: Workflow, pairs_max: int = 0) -> Races:
+    """The races of a workflow, `pairs_max` of them told one by one."""
+    if not shares(workflow):
+        return NONE
+    plan = _Plan()
+    top = plan.level(workflow, "", (), "")
+    met = meetings(plan.patterns, plan.written)
+    if met is None:
+        return Races([], 0, plan.sharers, exact=False)
+    search = _Search(plan, met, pairs_max)
+    for first in range(0, len(search.sharers), BITS_MAX):
+        search.look(top, first)
+    racing = [sharer for n, sharer in enumerate(search.sharers) if search.racing >> n & 1]
+    return Races(search.pairs, search.count, racing)
+
+
+# ---- who shares what ----
+
+_Names: TypeAlias = frozenset[tuple[str, str]]
+"""What refers to the item of a fan-out: (root, ""), or (root, first word of the path)."""
+
+
+class _Level(NamedTuple):
+    """The steps of one workflow: their graph, and for each its sharer, if it is one, and the level below it, if it has one."""
+
+    steps: Sequence[Step]
+    graph: Graph
+    sharers: list[Sharer | None]
+    below: list["_Level | None"]
+
+
+class _Plan:
+    """All that is declared. `flow_of`: for a sharer inside a fan-out of sub-workflows, the path of the outermost of these."""
+
+    def __init__(self) -> None:
+        self.sharers: list[Sharer] = []
+        self.flow_of: dict[str, str] = {}
+        self.numbers: dict[str, int] = {}
+        self.patterns: list[Pattern] = []
+        self.written: set[int] = set()
+
+    def level(self, workflow: Workflow, path: str, items: tuple[_Names, ...], flow: str) -> _Level:
+        """Take in the steps of a workflow. `items`: what refers to those of the fan-outs around it, the outermost first."""
+        steps = workflow.steps
+        level = _Level(steps, Graph(steps), [None] * len(steps), [None] * len(steps))
+        for i, step in enumerate(steps):
+            own = (*items, frozenset({(step.item, ""), ("key", "")})) if step.for_each is not None else items
+            if isinstance(step.action, Flow):
+                inner = tuple(
+                    frozenset(("inputs", name) for name, value in step.inputs.items() if _refers(value, names)) for names in own
+                )
+                around = flow or (path + step.id if own else "")
+                level.below[i] = self.level(step.action.workflow, f"{path}{step.id}/", inner, around)
+            elif (step.reads or step.writes) and step.races != "allow":
+                level.sharers[i] = self._sharer(step, path + step.id, own, flow)
+        return level
+
+    def _sharer(self, step: Step, path: str, items: tuple[_Names, ...], flow: str) -> Sharer:
+        both: tuple[tuple[Does, tuple[str, ...]], ...] = (("writes", step.writes), ("reads", step.reads))
+        touches = tuple(
+            Touch(does, text, bool(items) and all(_refers(text, names) for names in items)) for does, texts in both for text in texts
+        )
+        sharer = Sharer(path, touches, bool(items))
+        self.sharers.append(sharer)
+        if flow:
+            self.flow_of[path] = flow
+        for touch in touches:
+            number = self.numbers.setdefault(touch.text, len(self.patterns))
+            if number == len(self.patterns):
+                self.patterns.append(touch.pattern)
+            if touch.does == "writes":
+                self.written.add(number)
+        return sharer
+
+
+def _refers(value: Value, names: _Names) -> bool:
+    """Whether an expression in a value refers to one of the names."""
+    for _, text in strings(value):
+        try:
+            parts = parse_template(text).parts
+        except ExpressionError:  # it has been reported
+            continue
+        for part in parts:
+            for reference in part.references if isinstance(part, Expression) else ():
+                if (reference.root, "") in names or (reference.root, *map(str, reference.path[:1])) in names:
+                    return True
+    return False
+
+
+# ---- who comes before whom ----
+
+
+class _Search:
+    """Goes over the steps in an order that all needs allow, and asks of each who has come before that it shares something with,
+    and is not reached by a path. Bit n of a mask stands for sharer `first + n`."""
+
+    def __init__(self, plan: _Plan, met: list[list[int]], pairs_max: int) -> None:
+        self.plan, self.met, self.pairs_max = plan, met, pairs_max
+        users = Counter(number for sharer in plan.sharers for number in {plan.numbers[touch.text] for touch in sharer.touches})
+        self.sharers = [
+            sharer
+            for sharer in plan.sharers
+            if sharer.repeated or any(users[n] > 1 or met[n] not in ([n], []) for n in self._numbers(sharer))
+        ]
+        self.number = {sharer.path: n for n, sharer in enumerate(self.sharers)}
+        flows = defaultdict[str, list[int]](list)
+        for n, sharer in enumerate(self.sharers):
+            if flow := plan.flow_of.get(sharer.path):
+                flows[flow].append(n)
+        self.flows = {flow: (members[0], members[-1] + 1) for flow, members in flows.items()}
+        self.pairs: list[Race] = []
+        self.count = 0
+        self.racing = 0
+
+    def _numbers(self, sharer: Sharer) -> list[int]:
+        return [self.plan.numbers[touch.text] for touch in sharer.touches]
+
+    def look(self, top: _Level, first: int) -> None:
+        """Find the pairs of which the one that comes first is among BITS_MAX sharers from number `first` on."""
+        self.first, self.seen = first, 0
+        self.masks = defaultdict[tuple[bool, bool, int], int](int)
+        self.wide: dict[tuple[bool, bool, int], int] = {}
+        for n in range(first, min(first + BITS_MAX, len(self.sharers))):
+            for touch, p in zip(self.sharers[n].touches, self._numbers(self.sharers[n]), strict=True):
+                for writing in {False, touch.does == "writes"}:
+                    for shared in {False, not touch.own}:
+                        self.masks[writing, shared, p] |= 1 << n - first
+        self._visit(top, 0, 0)
+
+    def _visit(self, level: _Level, before: int, firm: int) -> int:
+        """Go over a level. `before`: who has settled before any step of it starts; `firm`: not only as seen from one instance.
+        Returns all of the level."""
+        graph, everybody = level.graph, 0
+        left = list(map(len, graph.dependents))
+        done: dict[int, int] = {}
+        firmly: dict[int, int] = {}
+        for i in graph.order:
+            step, mine, mine_firm = level.steps[i], before, firm
+            for need in graph.needs[i]:
+                mine |= done[need]
+                mine_firm |= firmly[need] if graph.ids[need] == step.wired else done[need]
+                left[need] -= 1
+                if not left[need]:
+                    del done[need], firmly[need]  # masks of all steps at once would be large
+            sharer, below, own = level.sharers[i], level.below[i], 0
+            if sharer is not None and sharer.path in self.number:
+                own = self._meet(sharer, mine, mine_firm)
+            elif below is not None:
+                own = self._visit(below, mine, mine_firm)
+            everybody |= own
+            if left[i]:
+                done[i], firmly[i] = mine | own, mine_firm
+        return everybody
+
+    def _meet(self, sharer: Sharer, before: int, firm: int) -> int:
+        """Note whom the sharer races with, of those who have come before it. Returns its bit, if it has one."""
+        n = self.number[sharer.path] - self.first
+        loose = before & ~(firm & ~self._family(sharer))
+        races = self._sharing(sharer, apart=False) & self.seen & ~before
+        apart = self._sharing(sharer, apart=True) & self.seen & loose
+        for mask, told in ((races, False), (apart, True)):
+            self._note(mask, sharer, apart=told)
+        if not 0 <= n < BITS_MAX:
+            return 0
+        if sharer.repeated and sharer.clash(sharer, apart=True):
+            self._note(1 << n, sharer, apart=True)
+        self.seen |= 1 << n
+        return 1 << n
+
+    def _note(self, mask: int, sharer: Sharer, *, apart: bool) -> None:
+        if mask:
+            self.count += mask.bit_count()
+            self.racing |= mask << self.first | 1 << self.number[sharer.path]
+        while mask and len(self.pairs) < self.pairs_max:
+            bit = mask & -mask
+            mask ^= bit
+            other = self.sharers[self.first + bit.bit_length() - 1]
+            by = other.clash(sharer, apart=apart)
+            assert by
+            self.pairs.append(Race(other, sharer, by))
+
+    def _sharing(self, sharer: Sharer, *, apart: bool) -> int:
+        """Who shares something with the sharer, one of the two writing it; `apart`: what no item tells apart."""
+        mask = 0
+        for touch, p in zip(sharer.touches, self._numbers(sharer), strict=True):
+            mask |= self._touching(touch.does == "reads", apart and touch.own, p)
+        return mask
+
+    def _touching(self, writing: bool, shared: bool, p: int) -> int:
+        """Who touches something that pattern p may mean too."""
+        key = writing, shared, p
+        if key not in self.wide:
+            mask = 0
+            for q in self.met[p]:
+                mask |= self.masks[writing, shared, q]
+            self.wide[key] = mask
+        return self.wide[key]
+
+    def _family(self, sharer: Sharer) -> int:
+        """Who is repeated together with the sharer: a path between the two orders only those of one instance."""
+        low, high = self.flows.get(self.plan.flow_of.get(sharer.path, ""), (0, 0))
+        low, high = max(low - self.first, 0), min(max(high - self.first, 0), BITS_MAX)
+        return (1 << high) - (1 << low) if high > low else 0
