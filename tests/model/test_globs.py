@@ -1,10 +1,11 @@
 """Two patterns meet exactly when some path is meant by both: tried out against all short paths of a small alphabet."""
 
 import re
+from functools import cache
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.model import globs
@@ -17,9 +18,9 @@ PATHS = sorted(
     {
         "/" * absolute + "/".join("".join(letters) for letters in parts)
         for absolute in (False, True)
-        for count in range(6)
-        for lengths in product((1, 2, 3), repeat=count)
-        if sum(lengths) <= 5
+        for count in range(5)
+        for lengths in product((1, 2, 3, 4), repeat=count)
+        if sum(lengths) <= 4
         for parts in product(*(product("ab", repeat=length) for length in lengths))
     }
 )
@@ -30,6 +31,7 @@ def normal(path: str) -> str:
     return "/" * path.startswith("/") + "/".join(parts)
 
 
+@cache
 def meant(text: str) -> frozenset[str]:
     """The short paths that a pattern means, by regular expressions made part by part."""
     if "${{x}}" in text:
@@ -59,12 +61,13 @@ PATTERNS = st.builds(
     lambda lead, parts, tail: lead + "/".join(map("".join, parts)) + tail,
     st.sampled_from(["", "", "./", "/"]),
     st.lists(st.lists(PIECES, min_size=1, max_size=2), min_size=1, max_size=2).filter(
-        lambda parts: sum(map(len, parts)) <= 3 and not any(len(part) > 1 and "**" in part for part in parts)
+        lambda parts: sum(map(len, parts)) <= 2 and not any(len(part) > 1 and "**" in part for part in parts)
     ),
     st.sampled_from(["", "", "", "/"]),
 )
 
 
+@settings(deadline=None)
 @given(PATTERNS, PATTERNS)
 def test_it_agrees_with_all_short_paths(one: str, two: str) -> None:
     both = meant(one) & meant(two)

@@ -97,7 +97,8 @@ def _loaded(
         message, hint = f"{left_out:,} more problems are not listed", "fix those that are and check again"
         place = Place(problems[0].place.file)
         problems[PROBLEMS_MAX:] = [Problem(code="W199", message=message, place=place, hint=hint)]
-    return Loaded(None if problems else workflow, tuple(problems), form, places)
+    wrong = any(problem.severity == "error" for problem in problems)
+    return Loaded(None if wrong else workflow, tuple(problems), form, places)
 
 
 def _read(data: bytes, name: str, budgets: Budgets) -> "tuple[Document | None, list[Problem]]":

@@ -15,6 +15,7 @@ from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.environment import check_variables, refuse_reserved
 from weft.formats.http import read_http
+from weft.formats.races import report_races, shared
 from weft.formats.references import References, has_expressions
 from weft.formats.retries import read_retry
 from weft.formats.shapes import BAD, Fields, Reader, quoted
@@ -37,11 +38,12 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
 }
 """Keys that say nothing about a step of this kind."""
 
+_SHARED = ("reads", "writes")
 _DATA = {
-    **dict.fromkeys((Shell, Python, Lua, Js, Wasm), ("with", "env", "versions")),
-    Argv: ("run", "with", "env", "versions"),
-    Http: ("http",),
-    Sleep: ("with", "env"),
+    **dict.fromkeys((Shell, Python, Lua, Js, Wasm), ("with", "env", "versions", *_SHARED)),
+    Argv: ("run", "with", "env", "versions", *_SHARED),
+    Http: ("http", *_SHARED),
+    Sleep: ("with", "env", *_SHARED),
 }
 """Keys whose texts are evaluated."""
 
@@ -98,7 +100,7 @@ class _Loader:
         report_cycles(steps, lambda index, need: self._where_needed(read[index][0], need), self.findings)
         if self.findings:
             return None
-        return Workflow(
+        workflow = Workflow(
             name=fields.get("name") or PurePath(name).name.split(".")[0] or "workflow",
             steps=tuple(steps),
             description=fields.get("description", ""),
@@ -112,6 +114,8 @@ class _Loader:
             durability=fields.get("durability", "power"),
             timeout_s=fields.get("timeout"),
         )
+        report_races(workflow, self.ids, self._written, self.findings)
+        return workflow
 
     # ---- the workflow ----
 
@@ -208,6 +212,9 @@ class _Loader:
             timeout_s=own("timeout", default("timeout")),
             deadline_s=own("deadline"),
             drain=own("drain", False),
+            reads=shared(fields, "reads"),
+            writes=shared(fields, "writes"),
+            races=own("races", ""),
             reuse=own("reuse", False),
             versions=own("versions", {}),
             title=own("title", ""),
@@ -296,7 +303,7 @@ class _Loader:
         needs = fields.get("needs", [])
         if need == needs or need in (needs if isinstance(needs, list) else ()):
             return self._where_written(fields, need)
-        for key in ("run", "with", "env", "versions"):
+        for key in ("run", "with", "env", "versions", *_SHARED):
             where = self.references.where(fields.get(key), fields.at(key), need)
             if where:
                 return where

@@ -377,4 +377,21 @@ CODES: dict[str, Code] = {
         '{"workflow": {"tasks": [{"id": "a", "parents": ["b"]}]}}\n',
         '{"workflow": {"tasks": [{"id": "a"}]}}\n',
     ),
+    # ---- races ----
+    "W501": Code(
+        "two steps race",
+        "One of two steps writes what the other reads or writes, and no path of needs orders them. They never run at the same "
+        "time, but which of them goes first depends on what else runs, so the result may change from run to run.",
+        "Let one need the other. If any order is fine, say so with `races: allow` on one of them.",
+        "steps:\n  collect:\n    run: echo row >> rows.csv\n    writes: rows.csv\n  report:\n    run: wc -l rows.csv\n"
+        "    reads: rows.csv\n",
+        "steps:\n  collect:\n    run: echo row >> rows.csv\n    writes: rows.csv\n  report:\n    run: wc -l rows.csv\n"
+        "    reads: rows.csv\n    needs: collect\n",
+    ),
+    "W502": Code(
+        "more races than are listed",
+        "Only the first pairs of steps that race are listed. Or the file has so many globs that comparing each with each would "
+        "take too long; then steps with `writes` run one at a time, and never together with steps with `reads`.",
+        "Order the pairs that are listed and check again; or use fewer globs.",
+    ),
 }

@@ -235,7 +235,7 @@ def _one_ends_other(a: str, b: str) -> bool:
 
 
 class _Ends:
-    """Patterns by how they begin, or end: those of which one's beginning begins the other's are found without a look at the rest."""
+    """Texts, to find those that begin with a text or that begin it, without a look at the rest."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = keys

@@ -49,18 +49,20 @@ class Sharer(msgspec.Struct, frozen=True):
         """The first two items by which the steps race. `apart`: only by what no item tells apart."""
         for mine in self.touches:
             for theirs in other.touches:
-                if "writes" in (mine.does, theirs.does) and not (apart and mine.own and theirs.own):
-                    if meet(mine.pattern, theirs.pattern):
-                        return mine, theirs
+                writes = "writes" in (mine.does, theirs.does)
+                if writes and not (apart and mine.own and theirs.own) and meet(mine.pattern, theirs.pattern):
+                    return mine, theirs
         return None
 
 
 class Race(NamedTuple):
-    """`first` comes before `second` in an order that all needs allow; both are the same step if its instances race."""
+    """`first` comes before `second` in an order that all needs allow. `by`: what the one and the other declare. `apart`: within
+    one instance a path orders them, or they are the same step; but one instance races with another."""
 
     first: Sharer
     second: Sharer
     by: tuple[Touch, Touch]
+    apart: bool
 
 
 class Races(msgspec.Struct, frozen=True):
@@ -95,6 +97,19 @@ def find_races(workflow: Workflow, pairs_max: int = 0) -> Races:
         search.look(top, first)
     racing = [sharer for n, sharer in enumerate(search.sharers) if search.racing >> n & 1]
     return Races(search.pairs, search.count, racing)
+
+
+def cure(workflow: Workflow, first: str, second: str) -> tuple[str, str]:
+    """The step that must be changed so that the step at path `first` settles before the one at path `second` starts, and the
+    line that does it. Of steps in different sub-workflows, those are ordered that they are part of."""
+    one, two, steps = first.split("/"), second.split("/"), workflow.steps
+    at = next(n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b)
+    for name in two[:at]:
+        action = next(step.action for step in steps if step.id == name)
+        assert isinstance(action, Flow)
+        steps = action.workflow.steps
+    needs = next(step.needs for step in steps if step.id == two[at])
+    return "/".join(two[: at + 1]), f"needs: [{', '.join((*needs, one[at]))}]"
 
 
 # ---- who shares what ----
@@ -141,7 +156,9 @@ class _Plan:
     def _sharer(self, step: Step, path: str, items: tuple[_Names, ...], flow: str) -> Sharer:
         both: tuple[tuple[Does, tuple[str, ...]], ...] = (("writes", step.writes), ("reads", step.reads))
         touches = tuple(
-            Touch(does, text, bool(items) and all(_refers(text, names) for names in items)) for does, texts in both for text in texts
+            Touch(does, text, bool(items) and all(_refers(text, names) for names in items))
+            for does, texts in both
+            for text in texts
         )
         sharer = Sharer(path, touches, bool(items))
         self.sharers.append(sharer)
@@ -260,7 +277,7 @@ class _Search:
             other = self.sharers[self.first + bit.bit_length() - 1]
             by = other.clash(sharer, apart=apart)
             assert by
-            self.pairs.append(Race(other, sharer, by))
+            self.pairs.append(Race(other, sharer, by, apart))
 
     def _sharing(self, sharer: Sharer, *, apart: bool) -> int:
         """Who shares something with the sharer, one of the two writing it; `apart`: what no item tells apart."""

@@ -107,6 +107,7 @@ _output = Key(
     "text",
 )
 _env = MapOf(_data, "an environment variable", ENV_NAME)
+_shared = Either((Text(field="data"), ListOf(Text(field="data"))))
 SLOTS = Either((Integer(1, SIZE_MAX_BYTES), Size()))
 
 RECORDS: dict[str, Keys] = {
@@ -376,6 +377,26 @@ _STEP = (
         "1h",
     ),
     Key(
+        "reads",
+        _shared,
+        "What it reads that other steps may write: paths or globs, from the project's folder, or any words. Steps of which one "
+        "writes what the other reads or writes never run at the same time, and `weft check` warns if no path orders them.",
+        "[rows.csv, 'pages/*.html', database]",
+    ),
+    Key(
+        "writes",
+        _shared,
+        "What it writes that other steps may read or write, as under `reads`. A path that refers to the item of a fan-out is "
+        "another one for each instance.",
+        "out/report.html",
+    ),
+    Key(
+        "races",
+        Choice(("allow",)),
+        "`allow`: any order is fine. The step may run at the same time as those that touch what it reads and writes.",
+        "allow",
+    ),
+    Key(
         "reuse",
         Boolean(),
         "Whether the step is not run if it has succeeded in an earlier run with the same fingerprint: its action, `with`, `env` "
@@ -415,7 +436,7 @@ _MEANT = {
 _KINDS = ("run", "python", "lua", "js", "wasm", "http", "sleep")
 _LATER = (
     *("tool", "agent", "flow", "approve", "uses"),
-    *("for_each", "as", "key", "max_parallel", "reads", "writes", "races", "fallback", "rerun"),
+    *("for_each", "as", "key", "max_parallel", "fallback", "rerun"),
     *("gate", "rate", "per"),
 )
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
