@@ -1,12 +1,18 @@
 """Files that weft must refuse, and what it must say: `expected.toml` beside them has a table for each.
 
 `at` is line:column of the caret (0:0: the file as a whole), `says` and `hint` are parts of the message and of the hint, and
-`seconds` the other places. Files that no editor would keep as they are (encodings, bombs) are made here, under `made/`.
+`seconds` the other places. Folders inside a folder hold the
+files of sub-workflows. Files that no editor would keep as they are (encodings, bombs) are made here, under `made/`.
 """
 
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
+
+from weft.host.source import read_source
+from weft.model.problem import Problem
 
 HERE = Path(__file__).parent
 HELLO = "steps:\n  a:\n    run: echo a\n"
@@ -58,6 +64,14 @@ def made() -> dict[str, bytes]:
         "bom.json": b'\xef\xbb\xbf{"stesp": {}}\n',
         "windows-lines.yaml": b"steps:\r\n  a:\r\n    run: echo a\r\n    timout: 5m\r\n",
     }
+
+
+def read(name: str) -> tuple[bytes | None, list[Problem]]:
+    """The file of a sub-workflow."""
+    data, problems = read_source(HERE / name)
+    here = f"{HERE}/"
+    replace = msgspec.structs.replace
+    return data, [replace(each, message=each.message.replace(here, ""), hint=each.hint.replace(here, "")) for each in problems]
 
 
 def cases() -> list[Case]:

@@ -23,7 +23,7 @@ def at(place: Place) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_bad_file(case: catalogue.Case) -> None:
-    loaded = load(case.data, case.name)
+    loaded = load(case.data, case.name, read=catalogue.read)
     assert loaded.workflow is None
     shown = render(loaded.problems, {case.name: case.data})
     told = [(problem.code, at(problem.place), [at(second.place) for second in problem.seconds]) for problem in loaded.problems]

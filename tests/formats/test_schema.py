@@ -16,6 +16,7 @@ from weft.formats import load
 from weft.formats.schema import example, fragment, schema
 from weft.model.codes import CODES
 from weft.model.options import SETTINGS
+from weft.model.problem import Problem
 from weft.model.shape import DURATION, SIZE, Either, ListOf, MapOf, Shape
 from weft.model.spec import RECORDS, RESERVED_ENV, Key
 from weft.model.units import parse_duration, parse_size
@@ -27,7 +28,7 @@ SHAPE_CODES = {"W201", "W202", "W203", "W204", "W205", "W206", "W207", "W208", "
 """What a schema can say, too."""
 
 CONTEXT: dict[str, Any] = {
-    "inputs": {"day": {"default": "monday"}},
+    "inputs": {"day": {"default": "monday"}, "sources": {"type": "list"}},
     "secrets": ["TOKEN"],
     "resources": {"database": 2},
     "steps": {"other": {"run": "echo other"}, "fetch": {"run": "echo 42"}},
@@ -63,8 +64,12 @@ def with_key(record: str, key: Key, spelling: str, value: Value) -> dict[str, An
     return document
 
 
+def archive(name: str) -> tuple[bytes, list[Problem]]:
+    return b"steps: { a: { run: echo a } }", []
+
+
 def told(document: Value) -> list[str]:
-    return [problem.code for problem in load(msgspec.json.encode(document), "f.json").problems]
+    return [problem.code for problem in load(msgspec.json.encode(document), "f.json", read=archive).problems]
 
 
 @pytest.mark.parametrize(("record", "key", "spelling"), KEYS, ids=[f"{r}-{s}" for r, _, s in KEYS])
@@ -75,6 +80,8 @@ def test_examples_hold(record: str, key: Key, spelling: str) -> None:
         document["inputs"]["extra"] |= {"default": value[0]}
     if key.name == "versions":
         document["steps"]["extra"]["reuse"] = True
+    if key.name in ("as", "key", "items_max"):
+        document["steps"]["extra"]["for_each"] = [{"name": "one"}]
     assert told(document) == []
     VALIDATOR.validate(document)
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -101,7 +102,8 @@ def look_at(file: str, settings: Settings) -> tuple[Loaded, bytes]:
     if data is None:
         return Loaded(None, tuple(problems), "", lambda step: Place(file)), b""
     form = settings["format"] or None
-    return load_format(data, file, format=form, budgets=budgets, time_scale=settings["time_scale"]), data
+    read = partial(read_source, size_max=budgets.json_bytes_max)
+    return load_format(data, file, format=form, budgets=budgets, time_scale=settings["time_scale"], read=read), data
 
 
 def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:
@@ -109,7 +111,8 @@ def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:
         from weft.views.problems import render
 
         color = use_color(settings["color"], sys.stderr)
-        click.echo(render(loaded.problems, {problem.place.file: data for problem in loaded.problems}, color=color), err=True)
+        sources = {problem.place.file: data for problem in loaded.problems} | dict(loaded.contents)
+        click.echo(render(loaded.problems, sources, color=color), err=True)
 
 
 def state_folder(settings: Settings) -> Path:

@@ -161,11 +161,12 @@ def _selected(ctx: click.Context, param: click.Parameter, incomplete: str) -> "I
 
 def _input(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Iterator[CompletionItem[str]]":
     from weft.formats import load
+    from weft.host.source import read_source
 
     path = Path(_first(ctx, "file"))
     if path.stat().st_size > FILE_BYTES_MAX:
         return
-    workflow = load(path.read_bytes(), str(path)).workflow
+    workflow = load(path.read_bytes(), str(path), read=read_source).workflow
     name, equals, _ = incomplete.partition("=")
     given = {pair.partition("=")[0] for pair in (*(ctx.params.get("pairs") or ()), *(ctx.params.get("more_pairs") or ()))}
     for key, declared in workflow.inputs.items() if workflow else ():

@@ -1,11 +1,12 @@
 """Files to workflows. `load` is the one door; which format a file is in, its content tells.
 
-- Loading runs nothing and reads nothing but the bytes it is given. What is wrong comes back as problems, all of them at once.
+- Loading runs nothing. It reads the bytes it is given, and the files of sub-workflows through the `read` it is given. What is
+  wrong comes back as problems, all of them at once.
 - Formats do not know each other. A new one is a module with `recognises`, `load` and `step_path`, and a line in FORMATS.
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from weft.model.workflow import Workflow
 
 if TYPE_CHECKING:
     from weft.formats.document import Document
+    from weft.formats.flows import Read, Sources
 
 FORMATS = ("native", "wfformat")
 
@@ -35,30 +37,52 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What came of a file. `workflow` is None if a problem is an error. `places` tells where a step stands, by its id."""
+    """What came of a file. `workflow` is None if a problem is an error. `places` tells where a step stands, by its id.
+    `contents`: what the files of sub-workflows hold that have problems, by name."""
 
     workflow: Workflow | None
     problems: tuple[Problem, ...]
     format: str
     places: Callable[[str], Place]
+    contents: Mapping[str, bytes] = {}
 
 
-def load(data: bytes, name: str, *, format: str | None = None, budgets: Budgets = Budgets(), time_scale: float = 1.0) -> Loaded:  # noqa: A002, B008
+def load(
+    data: bytes,
+    name: str,
+    *,
+    format: str | None = None,  # noqa: A002
+    budgets: Budgets = Budgets(),  # noqa: B008
+    time_scale: float = 1.0,
+    read: "Read | None" = None,
+) -> Loaded:
     """The workflow in `data`, or what is wrong with it. `name` is the file's, for messages; its ending tells YAML from JSON.
 
     `format`: one of FORMATS, when the content shall not decide. `time_scale` multiplies the times of a recorded trace.
+    `read`: gives the content of the file of a sub-workflow, by its name relative to where `name` is; or problems. Without it
+    such a file is refused.
     Raises MachineError if PyYAML lacks its parser.
     """
     collecting = gc.isenabled()
     gc.disable()  # all that is built here stays: looking for garbage meanwhile nearly doubles the time of a large file
+    from weft.formats.flows import Sources
+
+    def load_part(data: bytes, name: str) -> Loaded:
+        return _load(data, name, None, budgets, time_scale, sources)
+
+    sources = Sources(name, read, load_part, max(budgets.yaml_bytes_max, budgets.json_bytes_max))
     try:
-        return _load(data, name, format, budgets, time_scale)
+        loaded = _load(data, name, format, budgets, time_scale, sources)
+        if not sources.problems:
+            return loaded
+        problems = [*loaded.problems, *sources.problems]
+        return _loaded(None, problems, loaded.format, loaded.places, contents=sources.contents)
     finally:
         if collecting:
             gc.enable()
 
 
-def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale: float) -> Loaded:
+def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale: float, sources: "Sources") -> Loaded:
     document, problems = _read(data, name, budgets)
     if document is None:
         return _loaded(None, problems, "", lambda step: Place(name))
@@ -72,7 +96,7 @@ def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale
     if form == "native":
         from weft.formats import native as module
 
-        workflow = module.load(document, findings, name)
+        workflow = module.load(document, findings, name, sources)
     elif form == "wfformat":
         from weft.formats import wfformat as module
 
@@ -88,7 +112,12 @@ def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale
 
 
 def _loaded(
-    workflow: Workflow | None, problems: list[Problem], form: str, places: Callable[[str], Place], left_out: int = 0
+    workflow: Workflow | None,
+    problems: list[Problem],
+    form: str,
+    places: Callable[[str], Place],
+    left_out: int = 0,
+    contents: Mapping[str, bytes] = {},
 ) -> Loaded:
     """The result, its problems in the order of the file and no more than anybody will read."""
     problems = sorted(dict.fromkeys(problems), key=lambda problem: problem.place)  # what an alias repeats is wrong once
@@ -98,7 +127,7 @@ def _loaded(
         place = Place(problems[0].place.file)
         problems[PROBLEMS_MAX:] = [Problem(code="W199", message=message, place=place, hint=hint)]
     wrong = any(problem.severity == "error" for problem in problems)
-    return Loaded(None if wrong else workflow, tuple(problems), form, places)
+    return Loaded(None if wrong else workflow, tuple(problems), form, places, contents)
 
 
 def _read(data: bytes, name: str, budgets: Budgets) -> "tuple[Document | None, list[Problem]]":

@@ -125,10 +125,13 @@ class Findings:
         self._found: list[tuple[dict[str, Any], Where, tuple[tuple[Where, str], ...]]] = []
         self.left_out = 0
         """Problems that were not kept."""
+        self.count = 0
+        """Grows with each error, and with each use of a file that has some."""
         self._suggestions_left = SUGGESTIONS_MAX
 
     def add(self, code: str, message: str, where: Where, *, seconds: Iterable[tuple[Where, str]] = (), **fields: str) -> None:
         """`fields`: label, hint, severity of a Problem."""
+        self.count += fields.get("severity") != "warning"
         if len(self._found) < PROBLEMS_MAX:
             self._found.append(({"code": code, "message": message, **fields}, where, tuple(seconds)))
         else:
@@ -145,7 +148,8 @@ class Findings:
         return f"did you mean `{found}`?" if found else ""
 
     def __bool__(self) -> bool:
-        return bool(self._found)
+        """Whether there is an error."""
+        return self.count > 0
 
     def problems(self, document: Document) -> list[Problem]:
         """All of them, with places, in no special order."""

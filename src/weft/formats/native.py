@@ -4,6 +4,7 @@ All problems of a file are found in one go: what is wrong in one step hides noth
 that every name in a Workflow exists; nothing is run, read or evaluated.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,19 @@ from weft.formats.code import TARGET, Language, refuse_expressions
 from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.environment import check_variables, refuse_reserved
+from weft.formats.fan_out import fans_out, item_name, read_fan_out
+from weft.formats.flows import Sources, check_given, check_size, refuse_of_runs, shared_pools, shared_secrets
 from weft.formats.http import read_http
 from weft.formats.races import report_races, shared
-from weft.formats.references import References, has_expressions
+from weft.formats.references import References, has_expressions, part_hint
 from weft.formats.retries import read_retry
 from weft.formats.shapes import BAD, Fields, Reader, quoted
 from weft.model.inputs import fits
+from weft.model.paths import definition
 from weft.model.shape import Record
 from weft.model.template import literal
 from weft.model.tokens import shown
-from weft.model.workflow import Action, Argv, Http, Input, Js, Lua, Pool, Python, Shell, Sleep, Step, Value, Wasm, Workflow
+from weft.model.workflow import Action, Argv, Flow, Http, Input, Js, Lua, Pool, Python, Shell, Sleep, Step, Value, Wasm, Workflow
 
 if TYPE_CHECKING:
     from weft.formats.python_code import PythonCheck
@@ -34,6 +38,10 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     Python: ("shell", "output"),
     **dict.fromkeys((Lua, Js, Wasm), ("shell", "output", "env", "secrets")),
     Http: ("shell", "output", "with", "env", "cwd"),
+    Flow: (
+        *("shell", "output", "secrets", "cwd", "retry", "timeout", "deadline", "resources", "expect", "priority", "drain"),
+        *("reuse", "versions"),
+    ),
     Sleep: ("shell", "output", "with", "env", "secrets", "cwd", "reuse", "versions"),
 }
 """Keys that say nothing about a step of this kind."""
@@ -43,11 +51,21 @@ _DATA = {
     **dict.fromkeys((Shell, Python, Lua, Js, Wasm), ("with", "env", "versions", *_SHARED)),
     Argv: ("run", "with", "env", "versions", *_SHARED),
     Http: ("http", *_SHARED),
-    Sleep: ("with", "env", *_SHARED),
+    **dict.fromkeys((Flow, Sleep), ("with", "env", *_SHARED)),
 }
 """Keys whose texts are evaluated."""
 
-_KIND_KEYS = {Shell: "run", Argv: "run: […]", Python: "python", Lua: "lua", Js: "js", Wasm: "wasm", Http: "http", Sleep: "sleep"}
+_KIND_KEYS = {
+    Shell: "run",
+    Argv: "run: […]",
+    Python: "python",
+    Lua: "lua",
+    Js: "js",
+    Wasm: "wasm",
+    Http: "http",
+    Flow: "flow",
+    Sleep: "sleep",
+}
 _TEXT_OUTPUT = (Shell, Argv)
 """Kinds whose output is what they write to stdout, read as `output` says; that of the others is JSON."""
 _LANGUAGES: dict[Language, type[Lua] | type[Js]] = {"lua": Lua, "js": Js}
@@ -60,13 +78,19 @@ def recognises(value: Value) -> bool:
     return isinstance(value, dict) and "steps" in value
 
 
-def load(document: Document, findings: Findings, name: str) -> Workflow | None:
+def load(document: Document, findings: Findings, name: str, sources: Sources) -> Workflow | None:
     """The workflow, if there is no problem. A workflow without a name is called like its file, `name`."""
-    return _Loader(document.value, findings).load(name)
+    fields = Reader(findings).read(document.value, Record("workflow"), ())
+    if fields is BAD:
+        return None
+    if sources.inside:
+        refuse_of_runs(fields, findings)
+    return _Loader(document.value, fields, findings, sources).load(name)
 
 
 def step_path(document: Document, step: str) -> Path:
-    """The path of a step in the document."""
+    """The path of a step in the document; for a part of it, that of the step it belongs to."""
+    step = definition(step).partition("/")[0]
     steps = document.value["steps"]
     if isinstance(steps, dict):
         return ("steps", step)
@@ -74,31 +98,40 @@ def step_path(document: Document, step: str) -> Path:
 
 
 class _Loader:
-    def __init__(self, value: Value, findings: Findings) -> None:
-        self.value, self.findings = value, findings
-        self.ids = self._ids()
+    """Of a file whose content is `root`, or of a sub-workflow in it. `shared`: pools that are declared around it."""
+
+    def __init__(
+        self, root: Value, fields: Fields, findings: Findings, sources: Sources, shared: frozenset[str] = frozenset()
+    ) -> None:
+        self.root, self.fields, self.findings, self.sources, self.shared = root, fields, findings, sources, shared
+        self.raw: dict[str, Value] = {}
+        self.ids = self._ids(self._written(fields.path).get("steps"))
+        self.secrets: list[str] = list(filter(None, fields.get("secrets", [])))
+        self.pools = {pool: self._pool(value) for pool, value in fields.get("resources", {}).items()}
+        self.defaults: Fields = fields.get("defaults", Fields(fields.at("defaults")))
+        self.default_retry = read_retry(self.defaults, self.findings)
 
     def load(self, name: str) -> Workflow | None:
-        fields = Reader(self.findings).read(self.value, Record("workflow"), ())
-        if fields is BAD:
-            return None
-        self.fields: Fields = fields
-        self.inputs: dict[str, Fields] = fields.get("inputs", {})
-        self.secrets: list[str] = list(filter(None, fields.get("secrets", [])))
-        self.references = References(self.findings, self.ids, self.inputs)
-        self.pools = {pool: self._pool(value) for pool, value in fields.get("resources", {}).items()}
-        self.defaults: Fields = fields.get("defaults", Fields(("defaults",)))
-        self.default_retry = read_retry(self.defaults, self.findings)
-        inputs = {input_: self._input(input_, value) for input_, value in self.inputs.items()}
-        env = fields.get("env", {})
-        self.references.in_value(env, ("env",), None, steps_allowed=False)
-        refuse_reserved(env, ("env",), self.findings)
-        outputs = fields.get("outputs", {})
-        self.references.in_value(outputs, ("outputs",), None)
+        fields = self.fields
+        before = self.findings.count if fields.path else 0
+        inputs = {input_: self._input(input_, value) for input_, value in fields.get("inputs", {}).items()}
+        self.references = References(self.findings, self.ids, inputs)
+        self.references.items = {id_: item_name(step) for id_, step in self.raw.items() if fans_out(step)}
         read = self._steps(fields.get("steps", {}))
+        self.flows = {id_: flow for step, id_ in read if (flow := self._flow(step, id_))}
+        self.references.outputs = {id_: flow.workflow.outputs for id_, flow in self.flows.items()}
+        env = fields.get("env", {})
+        self.references.in_value(env, fields.at("env"), None, steps_allowed=False)
+        refuse_reserved(env, fields.at("env"), self.findings)
+        outputs = fields.get("outputs", {})
+        self.references.in_value(outputs, fields.at("outputs"), None)
         steps = [self._step(step, id_) for step, id_ in read]
         report_cycles(steps, lambda index, need: self._where_needed(read[index][0], need), self.findings)
-        if self.findings:
+        paths = {id_: Where((*step.path, "flow"), "key") for step, id_ in read}
+        pools = {pool: Pool(slots=slots) for pool, slots in self.pools.items()}
+        resources = shared_pools(pools, steps, paths.__getitem__, self.findings)
+        check_size(steps, paths.__getitem__, self.findings)
+        if self.findings.count > before:
             return None
         workflow = Workflow(
             name=fields.get("name") or PurePath(name).name.split(".")[0] or "workflow",
@@ -106,36 +139,38 @@ class _Loader:
             description=fields.get("description", ""),
             inputs=inputs,
             outputs=outputs,
-            secrets=tuple(dict.fromkeys(self.secrets)),
+            secrets=tuple(dict.fromkeys(self.secrets + shared_secrets(steps))),
             env=env,
-            resources={pool: Pool(slots=slots) for pool, slots in self.pools.items()},
+            resources=resources,
             max_parallel=fields.get("max_parallel") or "auto",
             schedule=fields.get("schedule", "dataflow"),
             durability=fields.get("durability", "power"),
             timeout_s=fields.get("timeout"),
         )
-        report_races(workflow, self.ids, self._written, self.findings)
+        if not self.sources.inside and not fields.path:
+            report_races(workflow, self.ids, self._written, self.findings)  # those of sub-workflows too
         return workflow
 
     # ---- the workflow ----
 
-    def _ids(self) -> dict[str, Path]:
+    def _ids(self, steps: Value) -> dict[str, Path]:
         """The path of every step, also of those that are wrong otherwise: it is no second problem to need one of them."""
-        steps = self.value.get("steps") if isinstance(self.value, dict) else None
+        base = self.fields.at("steps")
         if isinstance(steps, dict):
-            return {id_: ("steps", id_) for id_ in steps}
+            self.raw = steps
+            return {id_: (*base, id_) for id_ in steps}
         ids: dict[str, Path] = {}
         for index, item in enumerate(steps if isinstance(steps, list) else ()):
             id_ = item.get("id") if isinstance(item, dict) else None
             if not isinstance(id_, str):
                 continue
-            path = ("steps", index)
+            path = (*base, index)
             if id_ in ids:
                 message, hint = f"the step `{shown(id_)}` is given twice", "give one of them another id"
                 seconds = [(Where((*ids[id_], "id")), "first here")]
                 self.findings.add("W119", message, Where((*path, "id")), label="here again", seconds=seconds, hint=hint)
             else:
-                ids[id_] = path
+                ids[id_], self.raw[id_] = path, item
         return ids
 
     def _steps(self, steps: dict[str, Fields] | list[Fields]) -> list[tuple[Fields, str]]:
@@ -183,7 +218,8 @@ class _Loader:
     # ---- one step ----
 
     def _step(self, fields: Fields, id_: str) -> Step:
-        action = self._action(fields)
+        action = self.flows.get(id_) or self._action(fields)
+        fan_out = read_fan_out(fields, id_, self.references, self.findings)
         if action is not _UNKNOWN:
             self._check_meaning(fields, type(action))
             self._check_reuse(fields)
@@ -192,12 +228,15 @@ class _Loader:
         for key in _DATA[type(action)]:
             if key in fields and has_expressions(fields[key]):
                 referred += self.references.in_value(fields[key], fields.at(key), id_)
+        needs = self._needs(fields, id_)
+        wired = fan_out.wired(needs + referred) if fan_out else ""
+        each_if = fan_out is not None and (bool(wired) or fan_out.is_seen_in(condition))
         own = fields.get
         default = self.defaults.get
         return Step(
             id=id_,
             action=action,
-            needs=tuple(dict.fromkeys(self._needs(fields, id_) + referred)),
+            needs=tuple(dict.fromkeys(needs + (fan_out.needs if fan_out else []) + referred)),
             inputs=own("with", {}),
             condition=condition,
             env=own("env", {}),
@@ -218,7 +257,26 @@ class _Loader:
             reuse=own("reuse", False),
             versions=own("versions", {}),
             title=own("title", ""),
+            wired=wired,
+            each_if=each_if,
+            **(fan_out.settings if fan_out else {}),
         )
+
+    def _flow(self, fields: Fields, id_: str) -> Flow | None:
+        """The sub-workflow of a step, if it has one in which nothing is wrong."""
+        given = fields.get("flow")
+        if given is None:
+            return None
+        if isinstance(given, str):
+            workflow = self.sources.workflow(given, Where(fields.at("flow")), self.findings)
+        else:
+            refuse_of_runs(given, self.findings)
+            shared = self.shared | self.pools.keys()
+            workflow = _Loader(self.root, given, self.findings, self.sources, shared).load(id_)
+        if workflow is None:
+            return None
+        check_given(fields, workflow, self.findings)
+        return Flow(workflow)
 
     def _action(self, fields: Fields) -> Action:
         run, python = fields.get("run"), fields.get("python")
@@ -226,7 +284,7 @@ class _Loader:
             return Argv(argv=tuple(run))
         if run is not None:
             refuse_expressions(run, fields.at("run"), self.findings, "shell")
-            return Shell(script=literal(run), shell=self._shell(fields))
+            return Shell(script=literal(run), shell=_shell(fields.get("shell") or self.defaults.get("shell") or ()))
         if python is not None:
             if TARGET.fullmatch(python.strip()):
                 return Python(target=python.strip())
@@ -257,13 +315,6 @@ class _Loader:
             message, hint = "`versions` says nothing about a step that is not reused", "add `reuse: true`, or remove it"
             self.findings.add("W214", message, Where(fields.at("versions"), "key"), hint=hint)
 
-    def _shell(self, fields: Fields) -> tuple[str, ...]:
-        shell = fields.get("shell") or self.defaults.get("shell") or ()
-        if isinstance(shell, str):
-            shell = shell.split()
-            return (shell[0], "-c") if len(shell) == 1 else tuple(shell)
-        return tuple(shell)
-
     def _condition(self, fields: Fields, id_: str) -> tuple[str, list[str]]:
         condition = fields.get("if", "")
         if isinstance(condition, bool):
@@ -278,7 +329,8 @@ class _Loader:
             if need == id_:
                 self.findings.add("W302", f"the step `{id_}` needs itself", self._where_written(fields, need), hint="remove it")
             elif need not in self.ids:
-                hint = self.findings.suggest(need, self.ids) or f"add that step, or remove the need; there is {quoted(self.ids)}"
+                near = part_hint(need, self.ids) or self.findings.suggest(need, self.ids)
+                hint = near or f"add that step, or remove the need; there is {quoted(self.ids)}"
                 self.findings.add("W301", f"there is no step `{shown(need)}`", self._where_written(fields, need), hint=hint)
             else:
                 good.append(need)
@@ -293,7 +345,7 @@ class _Loader:
 
     def _written(self, path: Path) -> Value:
         """What stands in the document."""
-        value = self.value
+        value = self.root
         for key in path:
             value = value[key]
         return value
@@ -303,7 +355,7 @@ class _Loader:
         needs = fields.get("needs", [])
         if need == needs or need in (needs if isinstance(needs, list) else ()):
             return self._where_written(fields, need)
-        for key in ("run", "with", "env", "versions", *_SHARED):
+        for key in ("run", "with", "env", "versions", *_SHARED, "for_each", "matrix", "key"):
             where = self.references.where(fields.get(key), fields.at(key), need)
             if where:
                 return where
@@ -322,6 +374,8 @@ class _Loader:
         wanted: dict[str, int] = fields.get("resources", {})
         for pool, weight in wanted.items():
             where = Where(fields.at("resources", pool))
+            if pool not in self.pools and pool in self.shared:
+                continue  # the file around it checks this
             if pool not in self.pools:
                 declare = f"declare it at the top of the file: `resources: {{ {pool}: 1 }}`"
                 hint = self.findings.suggest(pool, self.pools) or declare
@@ -334,3 +388,10 @@ class _Loader:
                 hint = "ask for less, or make the pool larger: as it is, the step could never start"
                 self.findings.add("W308", message, where, seconds=seconds, hint=hint)
         return wanted
+
+
+def _shell(shell: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(shell, str):
+        shell = shell.split()
+        return (shell[0], "-c") if len(shell) == 1 else tuple(shell)
+    return tuple(shell)

@@ -1,13 +1,13 @@
 """What the expressions of a native file refer to: every name is looked up, and the steps among them become needs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from weft.formats.document import Findings, Path, Where
 from weft.formats.shapes import quoted
 from weft.model.expression import Expression, ExpressionError, Reference, parse
 from weft.model.template import has_template, parse_template, strings
 from weft.model.tokens import shown
-from weft.model.workflow import Value
+from weft.model.workflow import Input, Value
 
 STEP_FIELDS = ("output", "error", "status")
 RUN_FIELDS = ("id", "name")
@@ -26,11 +26,39 @@ def has_expressions(value: Value) -> bool:
     return kind is list and any(map(has_expressions, value))
 
 
-class References:
-    """Checks expressions against the names that exist. `steps` and `inputs` are those names."""
+def part_hint(name: str, steps: Collection[str]) -> str:
+    """What to write instead of the id of a step that another one stands for, if this is one."""
+    step = name.partition("/")[0].partition("[")[0]
+    if step == name or step not in steps:
+        return ""
+    if "[" in name.partition("/")[0]:
+        key = shown(name.partition("[")[2].rpartition("]")[0])
+        return f'instances are reached through `{step}`: need it, or read `steps.{step}.output["{key}"]`'
+    return f"the steps of a sub-workflow are its own: need `{step}`, or read `steps.{step}.output`"
 
-    def __init__(self, findings: Findings, steps: Collection[str], inputs: Collection[str]) -> None:
+
+class References:
+    """Checks expressions against the names that exist. `steps` and `inputs` are those names, `items` what the items of fan-outs
+    are called, by step, `outputs` the outputs of sub-workflows, by step.
+
+    `own`: names that the fields which are looked at see besides, with the names inside where they are known.
+    """
+
+    def __init__(self, findings: Findings, steps: Collection[str], inputs: Mapping[str, Input]) -> None:
         self.findings, self.steps, self.inputs = findings, steps, inputs
+        self.items: Mapping[str, str] = {}
+        self.outputs: Mapping[str, Collection[str]] = {}
+        self.own: Mapping[str, Collection[str] | None] = {}
+
+    @property
+    def fan_outs(self) -> Collection[str]:
+        """The steps that have instances."""
+        return self.items
+
+    def input_type(self, name: str | int) -> str:
+        """The type of an input; empty if there is none of this name."""
+        declared = self.inputs.get(str(name))
+        return declared.type if declared else ""
 
     def in_value(self, value: Value, path: Path, owner: str | None, *, steps_allowed: bool = True) -> list[str]:
         """The steps that a data field refers to, in order. `owner` is the step whose field it is; None: the workflow's."""
@@ -100,6 +128,10 @@ class References:
                 self._field(reference, where, "W305", "input", self.inputs)
             elif reference.root == "run":
                 self._field(reference, where, "W306", "field of `run`", RUN_FIELDS)
+            elif reference.root in self.own:
+                fields = self.own[reference.root]
+                if fields is not None and not reference.optional:
+                    self._in_item(reference, where, fields)
             else:
                 self._root(reference, where)
         reads_status = any(r.root == "steps" and r.path[1:2] == ("status",) for r in expression.references)
@@ -119,7 +151,8 @@ class References:
             hint = "write it out, as in `steps.fetch.output`: weft must know which step to wait for"
             add("W306", "`steps` is used without the name of a step", where, hint=hint)
         elif step not in self.steps:
-            hint = self.findings.suggest(step, self.steps) or f"there is {quoted(self.steps)}"
+            near = part_hint(step, self.steps) or self.findings.suggest(step, self.steps)
+            hint = near or f"there is {quoted(self.steps)}"
             add("W304", f"there is no step `{shown(step)}`", where, hint=hint)
         elif step == owner:
             add(
@@ -135,6 +168,9 @@ class References:
 
     def _step_field(self, step: str, path: tuple[str | int, ...], where: Where) -> None:
         if path and path[0] in STEP_FIELDS:
+            self._part(step, path, where)
+            return
+        if path[:1] == ("errors",) and step in self.fan_outs:
             return
         if not path:
             self.findings.add(
@@ -146,6 +182,20 @@ class References:
         hint = meant or f"a step has `output`, `error` and `status`; a part of its output is `steps.{step}.output.{shown(field)}`"
         self.findings.add("W306", f"a step has no `{shown(field)}`", where, hint=hint)
 
+    def _part(self, step: str, path: tuple[str | int, ...], where: Where) -> None:
+        """What follows `output` of a fan-out is a key, of a sub-workflow the name of an output."""
+        if path[0] != "output" or len(path) < 2:
+            return
+        if step in self.fan_outs:
+            if isinstance(path[1], int):
+                message = f"the output of `{step}` is a mapping from keys, which are texts"
+                hint = f'write `steps.{step}.output["{path[1]}"]`, or `values(steps.{step}.output)[{path[1]}]`'
+                self.findings.add("W306", message, where, hint=hint)
+        elif step in self.outputs and path[1] not in self.outputs[step]:
+            name, known = str(path[1]), self.outputs[step]
+            hint = self.findings.suggest(name, known) or (f"it has {quoted(known)}" if known else "it declares no `outputs`")
+            self.findings.add("W306", f"the sub-workflow `{step}` has no output `{shown(name)}`", where, hint=hint)
+
     def _field(self, reference: Reference, where: Where, code: str, what: str, known: Collection[str]) -> None:
         """Check the name after `inputs.` or `run.`; the root alone stands for all of it."""
         if not reference.path or reference.path[0] in known:
@@ -153,6 +203,13 @@ class References:
         name = shown(str(reference.path[0]))
         names = f"there is {quoted(known)}" if known else f"declare it under `{reference.root}`"
         self.findings.add(code, f"there is no {what} `{name}`", where, hint=self.findings.suggest(name, known) or names)
+
+    def _in_item(self, reference: Reference, where: Where, known: Collection[str]) -> None:
+        """Check the name after that of an item of a matrix."""
+        if reference.path and reference.path[0] not in known:
+            name = str(reference.path[0])
+            hint = self.findings.suggest(name, known) or f"it has {quoted(known)}"
+            self.findings.add("W306", f"`{reference.root}` has no `{shown(name)}`", where, hint=hint)
 
     def _root(self, reference: Reference, where: Where) -> None:
         root = reference.root
@@ -165,6 +222,11 @@ class References:
             hint = f"write `steps.{root}.output`"
         elif root in self.inputs:
             hint = f"write `inputs.{root}`"
+        elif root in ("item", "key", "matrix"):
+            hint = "only the fields of a step with `for_each` or `matrix` see its item"
+        elif root in self.items.values():
+            step = next(step for step, item in self.items.items() if item == root)
+            hint = f"only the fields of the step `{step}` see its item: they are done for each, the others are not"
         elif root == "env":
             hint = "a script reads its environment itself: `$NAME`"
         else:

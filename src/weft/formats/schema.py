@@ -103,7 +103,7 @@ def fragment(shape: Shape) -> Schema:
                 "minProperties": int(shape.filled),
             }
         case Record():
-            return {"allOf": [{"$ref": f"#/definitions/{shape.name}"}]}
+            return {"allOf": [{"$ref": "#" if shape.name == "workflow" else f"#/definitions/{shape.name}"}]}
         case Anything():
             return {}
     return {"anyOf": [fragment(option) for option in shape.options]}

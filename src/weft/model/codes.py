@@ -187,8 +187,8 @@ CODES: dict[str, Code] = {
         "not supported by this version",
         "The key belongs to the file format, but this version of weft cannot do it yet. To ignore it would be wrong.",
         "Remove it, or use a newer version.",
-        "steps:\n  a:\n    run: echo a\n    for_each: [1, 2]\n",
-        "steps:\n  a:\n    run: echo a\n",
+        "steps:\n  a:\n    agent: { prompt: hello }\n",
+        "steps:\n  a:\n    run: echo hello\n",
     ),
     "W205": Code(
         "a value that is not allowed",
@@ -275,6 +275,23 @@ CODES: dict[str, Code] = {
         'steps:\n  a:\n    python: "def run(day): return day"\n    with: { day: x, hour: 5 }\n',
         'steps:\n  a:\n    python: "def run(day): return day"\n    with: { day: x }\n',
     ),
+    "W231": Code(
+        "items that cannot be",
+        "A fan-out is done for each item of a list or a mapping, and each instance has a key of its own, a text. What the file "
+        "tells can be seen to break that: no list, two equal keys, a `matrix` that does not fit together, more than `items_max`.",
+        "Give it a list, a mapping or one whole `${{ }}` that is one, and a `key` that differs from item to item.",
+        'inputs: { day: { type: string, default: monday } }\nsteps:\n  a:\n    run: echo a\n    for_each: "${{ inputs.day }}"\n',
+        "inputs: { days: { type: list, default: [monday] } }\n"
+        'steps:\n  a:\n    run: echo a\n    for_each: "${{ inputs.days }}"\n',
+    ),
+    "W232": Code(
+        "a name for the item that is taken",
+        "In expressions the name of an item stands at the beginning of a path. `inputs`, `steps`, `run` and `key` mean something "
+        "there already, and words of the language are no names at all.",
+        "Choose another name under `as`.",
+        "steps:\n  a:\n    run: echo a\n    for_each: [1, 2]\n    as: inputs\n",
+        "steps:\n  a:\n    run: echo a\n    for_each: [1, 2]\n    as: number\n",
+    ),
     # ---- names ----
     "W301": Code(
         "a need that does not exist",
@@ -354,6 +371,29 @@ CODES: dict[str, Code] = {
         "Change the value or the type.",
         "inputs:\n  day: { type: string, default: 31 }\n" + _HELLO,
         'inputs:\n  day: { type: string, default: "31" }\n' + _HELLO,
+    ),
+    "W321": Code(
+        "sub-workflows contain each other",
+        "The steps of a sub-workflow join those of the file that has it. A file that contains itself, directly or through "
+        "others, would never end.",
+        "Move what repeats into a step, or use `for_each`.",
+    ),
+    "W322": Code(
+        "too many sub-workflows",
+        "Files inside files are bounded in depth, and their steps, which all belong to the run, in number.",
+        "Let a step do more of the work, or make several runs.",
+    ),
+    "W323": Code(
+        "sub-workflows disagree on a pool",
+        "Pools are shared by name among a file and its sub-workflows. Two of these say different things about one, and the file "
+        "does not decide.",
+        "Declare the pool under `resources` of the file: what it says there holds for all.",
+        "steps:\n"
+        "  a: { flow: { resources: { db: 1 }, steps: { x: { run: echo x, resources: { db: 1 } } } } }\n"
+        "  b: { flow: { resources: { db: 2 }, steps: { x: { run: echo x, resources: { db: 1 } } } } }\n",
+        "resources: { db: 2 }\nsteps:\n"
+        "  a: { flow: { resources: { db: 1 }, steps: { x: { run: echo x, resources: { db: 1 } } } } }\n"
+        "  b: { flow: { resources: { db: 2 }, steps: { x: { run: echo x, resources: { db: 1 } } } } }\n",
     ),
     # ---- recorded traces ----
     "W401": Code(

@@ -13,6 +13,9 @@ NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,127}"
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 """What every shell can say after a dollar sign."""
 
+ANY_KEY = r"[\s\S]*"
+"""Keys that are data."""
+
 _NUMBER = r"[0-9]{1,20}(\.[0-9]{1,20})?"
 DURATION = rf"{_NUMBER}|(?=[0-9])({_NUMBER}d)?({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?({_NUMBER}ms)?"
 SIZE = rf"{_NUMBER} ?(B|[kK]B|[MGT]B|[KMGT]iB)?"

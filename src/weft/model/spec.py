@@ -7,6 +7,7 @@ default and what it means are written down once, here, and nowhere else.
 import msgspec
 
 from weft.model.shape import (
+    ANY_KEY,
     ENV_NAME,
     INTEGER_MAX,
     NAME,
@@ -30,6 +31,8 @@ RETRY_TIMES_MAX = 10_000
 """More is a loop, and a loop should say what it waits for."""
 
 PRIORITY_MAX = 1_000_000
+ITEMS_MOST = 1_000_000
+"""Steps that one run can have at all."""
 FACTOR_MAX = 1_000
 
 
@@ -331,6 +334,13 @@ _STEP = (
     ),
     Key("sleep", Duration(), "Wait this long, and do nothing.", "250ms"),
     Key(
+        "flow",
+        Either((Text(what="a path"), Record("workflow"))),
+        "A sub-workflow: the path of its file, relative to the file that this stands in, or the workflow itself. `with` gives "
+        "its inputs, and its outputs are the output of the step. Its steps join the run as `id/step`.",
+        "./archive.weft.yaml",
+    ),
+    Key(
         "needs",
         Either((Text(), ListOf(Text()))),
         "Ids of the steps that must have settled before this one starts. Steps that its data refers to are needed without "
@@ -345,6 +355,30 @@ _STEP = (
         "`$WEFT_INPUT`; Python gets it as arguments.",
         '{ day: "${{ inputs.day }}" }',
     ),
+    Key(
+        "for_each",
+        Either((_data, ListOf(Anything(data=True)), MapOf(Anything(data=True), "an item", ANY_KEY))),
+        "A list or a mapping, or the `${{ }}` that gives one: the step is done once for each item, all of them at once as far as "
+        "limits allow. The output is a mapping from key to output. If it is `${{ steps.X.output }}` of another step with "
+        "`for_each`, each instance follows the one with the same key.",
+        "${{ inputs.sources }}",
+    ),
+    Key(
+        "matrix",
+        MapOf(Either((_data, ListOf(Anything(data=True)))), "an axis"),
+        "Lists by name: the step is done once for each combination of their items. `exclude` and `include`, lists of mappings, "
+        "take combinations away and add some. The item is called `matrix`, its key is its values, joined by `-`.",
+        "{ python: ['3.11', '3.14'], system: [debian, alpine] }",
+    ),
+    Key("as", _name, "What the item of `for_each` is called in the data of the step.", "source", "item"),
+    Key(
+        "key",
+        _data,
+        "Names each instance of `for_each`: data that refers to the item.",
+        "${{ item.name }}",
+        "the index in a list, the key in a mapping",
+    ),
+    Key("items_max", Integer(1, ITEMS_MOST), "With more items than this the step fails.", "500", "100,000"),
     Key(
         "if",
         Either((Text(what="an expression", field="condition"), Boolean())),
@@ -430,13 +464,16 @@ _MEANT = {
     **dict.fromkeys(("name", "label"), "title"),
     **dict.fromkeys(("pool", "pools", "limits"), "resources"),
     **dict.fromkeys(("workdir", "working_directory"), "cwd"),
+    **dict.fromkeys(("foreach", "loop", "with_items", "map", "items"), "for_each"),
+    **dict.fromkeys(("strategy", "parameters"), "matrix"),
+    **dict.fromkeys(("workflow", "subflow", "sub_workflow", "include"), "flow"),
 }
 """Keys of a step in other tools."""
 
-_KINDS = ("run", "python", "lua", "js", "wasm", "http", "sleep")
+_KINDS = ("run", "python", "lua", "js", "wasm", "http", "flow", "sleep")
 _LATER = (
-    *("tool", "agent", "flow", "approve", "uses"),
-    *("for_each", "as", "key", "max_parallel", "fallback", "rerun"),
+    *("tool", "agent", "approve", "uses"),
+    *("max_parallel", "fallback", "rerun"),
     *("gate", "rate", "per"),
 )
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
