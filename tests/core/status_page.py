@@ -12,7 +12,7 @@ HEAD = """\
 Drawn from the table in `core/status.py`; `tests/core/status_page.py` writes this page. A ready step that a whole turn has not
 started is shown as `held`. After an attempt a step is waiting only until the verdict of the same turn, or, if the run is being
 suspended, until it is resumed. What is settled (an arrow to the end) does not change any more, unless the run has ended and
-somebody asks for a retry; what succeeded never does, but a fan-out or a sub-workflow that succeeded although some of its parts
+somebody asks for a retry; what succeeded never does, but a step of `finally` runs at each end, and a fan-out or a sub-workflow that succeeded although some of its parts
 did not goes on with them.
 
 """
@@ -29,9 +29,10 @@ CAUSES = {
     Event.CANCELLED: "it is not wanted any more, after at least one attempt (`step_cancelled`)",
     Event.SKIPPED: "it will not run (`steps_skipped`)",
     Event.RETRY: "somebody asked the ended run to go on (`retry_requested`)",
-    Event.EXPANDED: "a fan-out or a sub-workflow got its steps (`steps_added`)",
+    Event.EXPANDED: "a fan-out or a sub-workflow got its steps (`steps_added`), or a fallback is tried (`fallback_started`)",
     Event.REOPENED: "parts of it did not succeed, and somebody asked the ended run to go on (`retry_requested`)",
     Event.REUSED: "its output was taken from an earlier run: of the same fingerprint (`step_reused`), or as the run was created",
+    Event.REPEATED: "it belongs to `finally`, and somebody asked the ended run to go on (`retry_requested`)",
     Event.SUCCEEDED: "it succeeded without an attempt of its own (`step_succeeded`)",
 }
 

@@ -335,7 +335,8 @@ def test_conditions(workflow: Workflow, script: str, expected: str) -> None:
         (
             """
             begin   → start a
-            a fails → fail a (error), failed
+            a fails → fail a (error), ask outputs
+            outputs → failed
             outputs → dropped
             """,
             "a failed",
@@ -344,7 +345,8 @@ def test_conditions(workflow: Workflow, script: str, expected: str) -> None:
             """
             begin   → start a
             a ok    → ask outputs
-            cancel  → cancelled
+            cancel  →
+            outputs → cancelled
             outputs → dropped
             """,
             "a succeeded",

@@ -27,7 +27,7 @@ def test_a_step_can_get_everywhere_and_from_everywhere_to_an_end() -> None:
 
 
 def test_what_is_settled_stays_so() -> None:
-    assert {event for before, event in TABLE if before.settled} == {Event.RETRY, Event.REOPENED}
+    assert {event for before, event in TABLE if before.settled} == {Event.RETRY, Event.REOPENED, Event.REPEATED}
     assert (Status.SUCCEEDED, Event.RETRY) not in TABLE  # what makes attempts is never REOPENED: apply sees to that
     assert [status for status in Status if status.settled] == [
         Status.SUCCEEDED,

@@ -41,7 +41,11 @@ def _move(state: State, i: int, event: Event) -> None:
 
 def _settle(state: State, i: int) -> None:
     state.open -= 1
-    state.outputs_due = not state.open
+    if i in state.last:
+        state.last_open -= 1
+    else:
+        state.outputs_due = state.open == state.last_open
+    _settle_roles(state, i)
     unsettled = state.unsettled
     for j in state.graph.dependents[i]:
         unsettled[j] -= 1
@@ -59,6 +63,15 @@ def _settle(state: State, i: int) -> None:
         state.unsettled_children[parent] -= 1
         if not state.unsettled_children[parent]:
             state.agenda.append(parent)
+
+
+def _settle_roles(state: State, i: int) -> None:
+    """The fallback of step i is not needed any more, and whom it stands in for is to be judged."""
+    step = state.steps[i]
+    if step.fallback and step.fallback in state.graph.index:
+        state.agenda.append(state.graph.index[step.fallback])
+    if i in state.graph.stands_for:
+        state.agenda.append(state.graph.stands_for[i])
 
 
 def _release(state: State, i: int, number: int) -> float:
@@ -84,7 +97,7 @@ def _run_created(state: State, fact: f.RunCreated) -> None:
     state.agenda.extend([i for id_, i in state.graph.index.items() if id_ in state.left_out] if state.left_out else ())
     for id_, given in fact.given.items():
         _take(state, state.graph.index[id_], given)
-    state.outputs_due = not state.open
+    state.outputs_due = state.open == state.last_open
     if fact.workflow.timeout_s is not None:
         state.deadline = fact.at + fact.workflow.timeout_s
 
@@ -118,6 +131,8 @@ def _attempt_spawned(state: State, fact: f.AttemptSpawned) -> None:
 def _attempt_ended(state: State, fact: f.AttemptEnded) -> None:
     i = state.graph.index[fact.step]
     started = _release(state, i, fact.attempt)
+    if fact.usage:
+        state.used = state.used.plus(fact.usage)
     if fact.outcome == "ok":
         state.took_s[i] = fact.at - started
         if fact.stored and fact.stored.refused:
@@ -158,7 +173,8 @@ def _outputs_evaluated(state: State, fact: f.OutputsEvaluated) -> None:
 
 
 def _cancel_requested(state: State, fact: f.CancelRequested) -> None:
-    state.cancelled = fact
+    state.cut_short = state.ending is not None
+    state.cancelled = state.cancelled or fact
     state.halt_due = True
 
 
@@ -168,20 +184,38 @@ def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
 
 
 def _retry_requested(state: State, fact: f.RetryRequested) -> None:
-    """What did not succeed is as if it had never been tried, but for the numbers of its attempts. What it is part of goes on."""
+    """What did not succeed is as if it had never been tried, but for the numbers of its attempts. What it is part of goes on, and
+    so does `finally`, whatever came of it."""
     failed = [i for i, status in enumerate(state.status) if status.settled and not status.good]
     failed = [i for i in failed if i not in state.skips or state.skips[i].reason != "not_selected"]
+    rescued = {each for i, j in state.stand_ins.items() if state.status[i].good for each in (i, j)}
+    failed = [i for i in failed if rescued.isdisjoint(state.graph.above(i))] if rescued else failed
     parts = {above for i in failed for above in state.graph.above(i)}
-    again = sorted(parts.union(failed))
+    again = sorted(parts.union(failed, state.last))
     for i in again:
-        _move(state, i, Event.REOPENED if i in state.graph.children else Event.RETRY)
+        if i in state.stand_ins and not _has_begun_parts(state, state.stand_ins[i]):
+            state.graph.stand_down(state.stand_ins.pop(i))
+            del state.first_errors[i]
+        reopened = i in state.graph.children or i in state.stand_ins
+        succeeded = state.status[i].good
+        _move(state, i, Event.REOPENED if reopened else Event.REPEATED if succeeded else Event.RETRY)
         state.failures[i] = 0
         state.unblocked_seq[i] = state.seq
-    for about in (state.errors, state.skips, state.verdicts, state.prints, state.stop_causes, state.first_started):
+    for about in (state.errors, state.skips, state.verdicts, state.prints, state.stop_causes, state.first_started, state.reused):
         for i in again:
             about.pop(i, None)
+    state.errors.update({i: state.first_errors[i] for i in again if i in state.stand_ins})
     state.reopen(fact.at)
-    state.agenda.extend([i for i in again if not state.unsettled[i] or i in state.graph.children])
+    state.agenda.extend([i for i in again if not state.unsettled[i] or i in state.graph.children or i in state.stand_ins])
+
+
+def _has_begun_parts(state: State, fallback: int) -> bool:
+    """Whether a fallback, or the one that ran for it, has parts: then these go on, and its step is not tried again before."""
+    while fallback not in state.graph.children:
+        if fallback not in state.stand_ins:
+            return False
+        fallback = state.stand_ins[fallback]
+    return True
 
 
 def _steps_ready(state: State, fact: f.StepsReady) -> None:
@@ -204,8 +238,8 @@ def _steps_ready(state: State, fact: f.StepsReady) -> None:
 
 
 def _steps_added(state: State, fact: f.StepsAdded) -> None:
-    if not fact.parent:
-        state.agenda.extend(state.grow(fact.steps, None, fact.layer))
+    if fact.steps or not fact.parent:
+        state.agenda.extend(state.grow(fact.steps, state.graph.index.get(fact.parent), fact.layer))
         return
     parent = state.graph.index[fact.parent]
     _expand(state, parent, state.steps[parent], fact.keys)
@@ -248,6 +282,17 @@ def _backoff_started(state: State, fact: f.BackoffStarted) -> None:
     heappush(state.timers, (fact.until, i, fact.attempt))
 
 
+def _fallback_started(state: State, fact: f.FallbackStarted) -> None:
+    i, j = state.graph.index[fact.step], state.graph.index[fact.fallback]
+    _move(state, i, Event.EXPANDED)
+    state.pending.pop(i, None)
+    state.errors[i] = state.first_errors[i] = fact.error
+    state.stand_ins[i] = j
+    state.graph.stand_in(j, i)
+    state.unblocked_seq[j] = state.seq
+    state.agenda.append(j)
+
+
 def _step_succeeded(state: State, fact: f.StepSucceeded) -> None:
     _move(state, state.graph.index[fact.step], Event.SUCCEEDED)
 
@@ -264,11 +309,16 @@ def _step_failed(state: State, fact: f.StepFailed) -> None:
     state.pending.pop(i, None)
     state.errors[i] = fact.error
     step, layer = state.steps[i], state.graph.layer[i]
-    if state.forgiven(i):
-        state.failed_soft += 1
-    if step.on_error == "continue":
+    if step.role == "fallback":
         return
-    state.failed_hard += not state.forgiven(i)
+    if state.answered_for(i):
+        pass
+    elif state.forgiven(i):
+        state.failed_soft += 1
+    else:
+        state.failed_hard += 1
+    if step.on_error == "continue" or i in state.last:
+        return
     if step.on_error == "stop" and (state.stopped_by is None or state.steps[state.stopped_by].drain > step.drain):
         state.stopped_by = i
         state.halt_due = True
@@ -297,6 +347,19 @@ def _run_timed_out(state: State, fact: f.RunTimedOut) -> None:
     state.halt_due = True
 
 
+def _budget_spent(state: State, fact: f.BudgetSpent) -> None:
+    state.broke = fact
+    state.halt_due = True
+
+
+def _run_ending(state: State, fact: f.RunEnding) -> None:
+    state.ending = fact
+    for i in sorted(state.last):
+        if not state.unsettled[i]:
+            state.unblocked_seq[i] = state.seq
+            state.agenda.append(i)
+
+
 def _run_suspended(state: State, fact: f.RunSuspended) -> None:
     state.suspended = True
 
@@ -322,12 +385,15 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.AttemptStarted: _attempt_started,
     f.AttemptStopping: _attempt_stopping,
     f.BackoffStarted: _backoff_started,
+    f.FallbackStarted: _fallback_started,
     f.StepSucceeded: _step_succeeded,
     f.StepReused: _step_reused,
     f.StepFailed: _step_failed,
     f.StepCancelled: _step_cancelled,
     f.StepsSkipped: _steps_skipped,
     f.RunTimedOut: _run_timed_out,
+    f.BudgetSpent: _budget_spent,
+    f.RunEnding: _run_ending,
     f.RunSuspended: _run_suspended,
     f.RunEnded: _run_ended,
 }

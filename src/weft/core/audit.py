@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from weft.core.fallback import blocked
 from weft.core.state import State
 from weft.core.status import Status
 
@@ -14,6 +15,7 @@ def audit(state: State) -> list[str]:
         *_audit_steps(state),
         *_audit_counts(state),
         *_audit_slots(state),
+        *_audit_roles(state),
         *_audit_progress(state),
     ]
 
@@ -36,7 +38,7 @@ def _audit_steps(state: State) -> Iterator[str]:
             yield f"{name} does not match what was taken from earlier runs"
         if (state.graph.ids[i] in state.left_out) and status not in (Status.SKIPPED, Status.WAITING):
             yield f"{name} was not selected"
-        if status is Status.EXPANDED and not state.steps[i].grows:
+        if status is Status.EXPANDED and not state.steps[i].grows and i not in state.stand_ins:
             yield f"{name} stands for no others"
         left = sum(not state.status[part].settled for part in state.graph.children.get(i, ()))
         if left != state.unsettled_children.get(i, 0):
@@ -69,6 +71,26 @@ def _audit_counts(state: State) -> Iterator[str]:
         for i in state.alive:
             if state.graph.layer[i] > front:
                 yield f"step `{state.graph.ids[i]}` runs although layer {front} is open"
+
+
+def _audit_roles(state: State) -> Iterator[str]:
+    """Fallbacks run for those that failed, and the steps of `finally` when nothing else is open."""
+    if {j: i for i, j in state.stand_ins.items()} != state.graph.stands_for:
+        yield f"the fallbacks {state.stand_ins} do not match the graph's {state.graph.stands_for}"
+    for i, status in enumerate(state.status):
+        name = f"step `{state.graph.ids[i]}` ({status.name.lower()})"
+        begun = status not in (Status.WAITING, Status.SKIPPED)
+        if begun and blocked(state, i) and not state.ended:
+            yield f"{name} has begun before its time"
+        if i in state.stand_ins and (state.steps[i].fallback != state.graph.ids[state.stand_ins[i]] or not begun):
+            yield f"{name} has a fallback that does not match"
+        user = state.users.get(state.graph.ids[i])
+        if user is not None and state.status[user].settled and not status.settled:
+            yield f"{name} goes on, and `{state.graph.ids[user]}`, whose fallback it is, is over"
+        if state.ending and i not in state.last and not status.settled:
+            yield f"{name} has not settled, and the run is ending"
+    if state.last_open != sum(not state.status[i].settled for i in state.last):
+        yield f"{state.last_open} steps of `finally` are counted as open"
 
 
 def _audit_slots(state: State) -> Iterator[str]:
@@ -105,7 +127,7 @@ def _audit_progress(state: State) -> Iterator[str]:
         name = f"step `{state.graph.ids[i]}`"
         if status is Status.READY and all(state.free(pool) >= weight for pool, weight in state.demands.of(i)):
             yield f"{name} is ready and fits, and was not started"
-        if status is Status.WAITING and not state.unsettled[i]:
+        if status is Status.WAITING and not state.unsettled[i] and not blocked(state, i):
             step = state.steps[i]
             asked = (step.condition and i not in state.verdicts) or step.grows or (step.reuse and i not in state.prints)
             parked = state.workflow.schedule == "layers" and state.graph.layer[i] > state.front

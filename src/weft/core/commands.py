@@ -48,7 +48,9 @@ class EvaluateGroup(Base, frozen=True, kw_only=True):
 
 
 class EvaluateOutputs(Base, frozen=True, kw_only=True):
-    """Evaluate the outputs of the run and answer with OutputsEvaluated."""
+    """Evaluate the outputs of the run and answer with OutputsEvaluated; `partial`: as it has not succeeded, those that there are."""
+
+    partial: bool = False
 
 
 class Leave(Base, frozen=True, kw_only=True):

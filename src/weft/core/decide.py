@@ -13,6 +13,7 @@ from weft.core import facts as f
 from weft.core.commands import EvaluateOutputs, Leave
 from weft.core.dispatch import dispatch
 from weft.core.facts import Observed
+from weft.core.fallback import blocked, fail
 from weft.core.groups import expand
 from weft.core.halt import halt, stop
 from weft.core.state import State
@@ -30,11 +31,13 @@ def receive(state: State, observed: Iterable[Observed], now: float) -> Turn:
     if state.created is None or state.ended or state.suspended:
         return turn
     _fire_timers(turn)
-    while state.agenda or state.halt_due:
-        _settle_agenda(turn)
-        _fire_timers(turn)  # a backoff may last no time at all
-    dispatch(turn)
-    _finish(turn)
+    begins = True
+    while begins:
+        while state.agenda or state.halt_due or _spends_too_much(turn):
+            _settle_agenda(turn)
+            _fire_timers(turn)  # a backoff may last no time at all
+        dispatch(turn)
+        begins = _finish(turn)
     turn.wake_at = _next_timer(state)
     return turn
 
@@ -49,6 +52,23 @@ def _settle_agenda(turn: Turn) -> None:
     for i in agenda:
         judge(turn, i, verdicts)
     verdicts.close(turn)
+
+
+def _spends_too_much(turn: Turn) -> bool:
+    """Whether the budget has just been found to be spent; it matters only if anything is still to start."""
+    state, budget = turn.state, turn.state.workflow.budget
+    if budget is None or state.halted or state.ending:
+        return False
+    left = (budget.tokens is None or state.used.tokens < budget.tokens) and (budget.cost is None or state.used.cost < budget.cost)
+    if left or not any(_is_to_start(state, i) for i in range(len(state.steps))):
+        return False
+    turn.emit(f.BudgetSpent(at=turn.now, usage=state.used))
+    return True
+
+
+def _is_to_start(state: State, i: int) -> bool:
+    open_ = not state.status[i].settled and state.status[i] is not Status.EXPANDED
+    return open_ and i not in state.alive and not blocked(state, i)
 
 
 def _fire_timers(turn: Turn) -> None:
@@ -66,7 +86,7 @@ def _fire_timers(turn: Turn) -> None:
             if state.status[i] is Status.RUNNING:
                 stop(turn, i, "timeout")
             elif state.status[i] is Status.READY:
-                turn.emit(f.StepFailed(at=turn.now, step=id_, error=too_late(state, i)))
+                fail(turn, i, too_late(state, i))
             elif not state.halted:
                 ready[id_] = None
         if ready:
@@ -77,7 +97,7 @@ def _can_time_out(state: State) -> bool:
     """Whether the `timeout` of the run still matters: nothing else ends it, or only once what runs has ended (`drain`)."""
     if state.halted == "stop" and state.stopped_by is not None:
         return state.steps[state.stopped_by].drain
-    return state.halted is None
+    return state.halted in (None, "budget") and not state.ending
 
 
 def _stands(state: State, timer: tuple[float, int, int]) -> bool:
@@ -99,28 +119,33 @@ def _next_timer(state: State) -> float | None:
     return min(due, default=None)
 
 
-def _finish(turn: Turn) -> None:
+def _finish(turn: Turn) -> bool:
+    """End the run, or suspend it, if it is time; whether the steps of `finally` have their turn from now on."""
     state = turn.state
     if state.alive:
-        return
-    if not state.open:
-        good = not (state.cancelled or state.timed_out or state.failed_hard)
-        if good and state.workflow.outputs and state.outputs is None:
+        return False
+    if state.open == state.last_open and state.ending is None:
+        if state.workflow.outputs and state.outputs is None:
             if state.outputs_due:
                 state.outputs_due = False
-                turn.order(EvaluateOutputs())
-            return
+                turn.order(EvaluateOutputs(partial=_outcome(state) in ("cancelled", "failed")))
+            return False
+        if state.last:
+            turn.emit(f.RunEnding(at=turn.now, status=_outcome(state)))
+            return True
+    if not state.open:
         turn.emit(f.RunEnded(at=turn.now, status=_outcome(state)))
     elif state.suspending:
         turn.emit(f.RunSuspended(at=turn.now))
     if state.ended or state.suspended:
         turn.order(Leave(after=state.seq))
+    return False
 
 
 def _outcome(state: State) -> f.Outcome:
     if state.cancelled:
         return "cancelled"
-    if state.failed_hard or state.timed_out or (state.outputs and state.outputs.error):
+    if state.failed_hard or state.timed_out or state.broke or (state.outputs and state.outputs.error):
         return "failed"
     return "succeeded_with_errors" if state.failed_soft else "succeeded"
 
@@ -157,16 +182,16 @@ def _admit(turn: Turn, fact: Observed) -> None:
             turn.emit(msgspec.structs.replace(fact, found=None))
             if fact.found:
                 turn.emit(f.StepReused(at=turn.now, step=fact.step, run=fact.found.run, output=fact.found.output))
-        case f.OutputsEvaluated() if not state.open and state.outputs is None:
+        case f.OutputsEvaluated() if state.open == state.last_open and state.outputs is None and not state.ending:
             turn.emit(fact)
-        case f.CancelRequested() if not state.cancelled:
+        case f.CancelRequested() if not state.cancelled or (state.ending and not state.cut_short):
             turn.emit(fact)
         case f.SuspendRequested() if not state.suspending or fact.how == "kill" != state.suspending.how:
             turn.emit(fact)
 
 
 def _awaits_verdict(state: State, i: int) -> bool:
-    return state.status[i] is Status.WAITING and not state.unsettled[i] and i not in state.verdicts
+    return state.status[i] is Status.WAITING and not state.unsettled[i] and i not in state.verdicts and not blocked(state, i)
 
 
 def _awaits_fingerprint(state: State, i: int) -> bool:
@@ -177,13 +202,15 @@ def _admit_answer(turn: Turn, fact: f.Answer) -> None:
     """What a fan-out or a sub-workflow asked for has come, if it still waits for it."""
     state = turn.state
     i = state.graph.index[fact.step]
-    asks = state.steps[i].grows and not state.halted and not state.unsettled[i]
+    asks = state.steps[i].grows and not state.halted and not state.unsettled[i] and not blocked(state, i)
     if isinstance(fact, f.ItemsEvaluated) and not (asks and state.status[i] is Status.WAITING):
         return
-    if isinstance(fact, f.GroupEvaluated) and (state.status[i] is not Status.EXPANDED or state.unsettled_children.get(i)):
+    if isinstance(fact, f.GroupEvaluated) and (
+        state.status[i] is not Status.EXPANDED or state.unsettled_children.get(i) or i in state.stand_ins
+    ):
         return
     if fact.error:
-        turn.emit(f.StepFailed(at=turn.now, step=fact.step, error=fact.error))
+        fail(turn, i, fact.error)
     elif isinstance(fact, f.ItemsEvaluated):
         expand(turn, i, fact.keys)
     else:

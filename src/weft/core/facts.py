@@ -9,14 +9,15 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from weft.model.output import ErrorRecord, Output
+from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.workflow import Durability, Step, Value, Workflow
 
 Outcome: TypeAlias = Literal["succeeded", "succeeded_with_errors", "failed", "cancelled"]
 """How a run ended. A run that has not is `running` or `suspended`."""
-GiveUpCause: TypeAlias = Literal["cancel", "stop", "stop_layer", "run_timeout"]
+GiveUpCause: TypeAlias = Literal["cancel", "stop", "stop_layer", "run_timeout", "budget"]
+HaltCause: TypeAlias = Literal["suspend"] | GiveUpCause
 StopCause: TypeAlias = Literal["timeout", "suspend"] | GiveUpCause
-SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed", "not_selected"] | GiveUpCause
+SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed", "not_selected", "not_needed"] | GiveUpCause
 
 
 def _tag(name: str) -> str:
@@ -112,6 +113,8 @@ class AttemptEnded(Base, frozen=True, omit_defaults=True, kw_only=True):
     cpu_s: float | None = None
     rss_bytes: int | None = None
     stored: Stored | None = None
+    usage: Usage | None = None
+    """What it reported as used, if anything."""
 
 
 class AttemptLost(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -195,8 +198,8 @@ class StepsReady(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class StepsAdded(Base, frozen=True, omit_defaults=True, kw_only=True):
-    """The graph grows. `parent` is a fan-out, and gets an instance for each of the `keys`; or a sub-workflow, and gets its
-    steps; or else `steps` join the graph, in the layer `layer`."""
+    """The graph grows. `steps` join it, in the layer `layer`, as parts of `parent` if there is one. Without them `parent` is a
+    fan-out, and gets an instance for each of the `keys`, or a sub-workflow, and gets its steps."""
 
     parent: str = ""
     keys: list[str] = []
@@ -225,8 +228,16 @@ class BackoffStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
     until: float
 
 
+class FallbackStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The step has failed with `error`, and the step `fallback` is tried in its place."""
+
+    step: str
+    fallback: str
+    error: ErrorRecord
+
+
 class StepSucceeded(Base, frozen=True, omit_defaults=True, kw_only=True):
-    """It has succeeded without an attempt of its own: all its parts have. `output`: where it is not that of the parts."""
+    """It has succeeded without an attempt of its own: all its parts have, or its fallback. `output`: where it is not theirs."""
 
     step: str
     output: Output | None = None
@@ -264,6 +275,18 @@ class RunTimedOut(Base, frozen=True, omit_defaults=True, kw_only=True):
     """The run has taken longer than its `timeout`: what runs is stopped, nothing else starts."""
 
 
+class BudgetSpent(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """What the run has used has reached its `budget`, and steps were still to start: what runs may end, nothing else starts."""
+
+    usage: Usage
+
+
+class RunEnding(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """All steps but those of `finally` have settled, and so has what the run came to: now these run."""
+
+    status: Outcome
+
+
 class RunSuspended(Base, frozen=True, omit_defaults=True, kw_only=True):
     """Nothing is alive any more, and the run can be resumed."""
 
@@ -294,12 +317,15 @@ Decided: TypeAlias = (
     | AttemptStarted
     | AttemptStopping
     | BackoffStarted
+    | FallbackStarted
     | StepSucceeded
     | StepReused
     | StepFailed
     | StepCancelled
     | StepsSkipped
     | RunTimedOut
+    | BudgetSpent
+    | RunEnding
     | RunSuspended
     | RunEnded
 )

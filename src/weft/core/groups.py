@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from weft.core import facts as f
 from weft.core.commands import EvaluateGroup
+from weft.core.fallback import blocked, fail
 from weft.core.growth import STEPS_MAX
 from weft.core.status import Status
 from weft.core.turn import Round, Turn
@@ -26,11 +27,11 @@ def expand(turn: Turn, i: int, keys: Sequence[str]) -> None:
     if len(state.steps) + count > STEPS_MAX:
         message = f"with its {count:,} steps the run would have more than {STEPS_MAX:,}"
         error = ErrorRecord(kind="input", message=message, hint="let a step do more of the work, or make several runs")
-        turn.emit(f.StepFailed(at=turn.now, step=step.id, error=error))
+        fail(turn, i, error)
         return
     turn.emit(f.StepsAdded(at=turn.now, parent=step.id, keys=list(keys)))
     for j in state.wired.get(i, ()):
-        if keys and state.status[j] is Status.WAITING:
+        if keys and state.status[j] is Status.WAITING and not blocked(state, j):
             expand(turn, j, keys)
 
 
@@ -43,10 +44,10 @@ def judge_group(turn: Turn, i: int, verdicts: Round) -> None:
     state, step = turn.state, turn.state.steps[i]
     bad: dict[Status, list[int]] = {}
     for part in state.graph.children.get(i, ()):
-        if state.counts_as_failed(part):
+        if state.counts_as_failed(part) and state.steps[part].role != "fallback":
             bad.setdefault(state.status[part], []).append(part)
     if failed := bad.get(Status.FAILED):
-        turn.emit(f.StepFailed(at=turn.now, step=step.id, error=_error_of(turn, i, failed)))
+        fail(turn, i, _error_of(turn, i, failed))
     elif cancelled := bad.get(Status.CANCELLED):
         turn.emit(f.StepCancelled(at=turn.now, step=step.id, cause=state.stop_causes[cancelled[0]]))
     elif skipped := bad.get(Status.SKIPPED):

@@ -34,6 +34,8 @@ def _instance(step: Step, key: str) -> Step:
         for_each=None,
         wired="",
         each_if=False,
+        role="step" if step.role == "fallback" else step.role,
+        fallback=instance_id(step.fallback, key) if step.fallback else "",
     )
 
 
@@ -44,4 +46,5 @@ def _inlined(path: str, flow: Flow) -> Iterator[Step]:
             id=f"{path}/{step.id}",
             needs=tuple(f"{path}/{need}" for need in step.needs),
             wired=f"{path}/{step.wired}" if step.wired else "",
+            fallback=f"{path}/{step.fallback}" if step.fallback else "",
         )

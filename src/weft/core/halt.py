@@ -13,7 +13,10 @@ def halt(turn: Turn) -> None:
     state = turn.state
     state.halt_due = False
     state.agenda.extend(state.pending)
-    if state.cancelled:
+    if state.ending:
+        if state.cut_short:
+            _give_up(turn, range(len(state.steps)), "cancel", "")
+    elif state.cancelled:
         _give_up(turn, range(len(state.steps)), "cancel", "")
     elif state.timed_out:
         _give_up(turn, range(len(state.steps)), "run_timeout", "")
@@ -24,6 +27,8 @@ def halt(turn: Turn) -> None:
         for layer, by in state.stopped_layers.items():
             if state.layer_open[layer]:
                 _give_up(turn, state.layers[layer], "stop_layer", state.graph.ids[by])
+        if state.broke:
+            _give_up(turn, range(len(state.steps)), "budget", "", drain=True)
     if state.suspending and state.suspending.how == "kill":
         for i in list(state.alive):
             stop(turn, i, "suspend")
@@ -42,6 +47,8 @@ def _give_up(turn: Turn, steps: Iterable[int], cause: f.GiveUpCause, because: st
     """`drain`: what runs may end."""
     state, skipped = turn.state, []
     for i in steps:
+        if i in state.last and not state.ending:
+            continue  # its time has not come
         if i in state.alive:
             if not drain:
                 stop(turn, i, cause)

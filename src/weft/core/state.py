@@ -15,10 +15,10 @@ from weft.core.facts import Limits
 from weft.core.status import Status
 from weft.model.expression import parse
 from weft.model.graph import Graph
-from weft.model.output import ErrorRecord
+from weft.model.output import ErrorRecord, Usage
 from weft.model.workflow import Step, Workflow
 
-UNWANTED = ("condition", "needs_skipped", "not_selected")
+UNWANTED = ("condition", "needs_skipped", "not_selected", "not_needed")
 """Reasons to skip a step that are no failure."""
 
 
@@ -44,9 +44,11 @@ class State:
     what names an instance of a fan-out; `wired`: fan-outs that get the same instances as this one. `took_s`: how long the
     attempt took that succeeded. `pending`: the end of an attempt that awaits its verdict. `open`: steps that have not settled,
     `layer_open` the same by layer, `front` the first layer that has any, since fact `front_seq`. `stop_causes`: why an attempt
-    of the step was stopped. `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the
-    steps that hold so much of it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will
-    not be reused.
+    of the step was stopped. `users`: id of a fallback → the step that names it; `stand_ins`: a failed step → the fallback that
+    runs in its place, `first_errors`: and why it failed. `last`: the steps of `finally` and their parts, of which `last_open` have
+    not settled; `ending`: they run now, `cut_short`: and are not wanted any more. `used`: what attempts have reported as used.
+    `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the steps that hold so much of
+    it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will not be reused.
 
     For the dispatcher: `queues` holds the ranks of ready steps by kind; `posted` the rank of the one that stands for its kind
     among the `heads`, which are sorted by what was `lacking`: a pool, and so much of it. The heads of `stirred` pools are to be
@@ -67,6 +69,10 @@ class State:
         self.stopped_by: int | None = None
         self.stopped_layers: dict[int, int] = {}
         self.outputs: f.OutputsEvaluated | None = None
+        self.ending: f.RunEnding | None = None
+        self.cut_short = False
+        self.used = Usage()
+        self.broke: f.BudgetSpent | None = None
         self.failed_hard = 0
         self.failed_soft = 0
         self.alive: dict[int, Attempt] = {}
@@ -116,6 +122,11 @@ class State:
         self.heads: list[dict[int, list[tuple[Rank, int]]]] = []
         self.stirred: set[int] = set()
         self.wired: dict[int, list[int]] = {}
+        self.users: dict[str, int] = {}
+        self.stand_ins: dict[int, int] = {}
+        self.first_errors: dict[int, ErrorRecord] = {}
+        self.last: set[int] = set()
+        self.last_open = 0
         self._lengthen(workflow.steps, None)
 
     def grow(self, steps: Sequence[Step], parent: int | None, layer: int) -> range:
@@ -143,12 +154,27 @@ class State:
         self.open += n
         for layer in self.graph.layer[first:]:
             self.layer_open[layer] += 1
+        self._note_roles(steps, parent in self.last)
         if self.workflow.schedule != "layers":
             for i, step in enumerate(steps, first):
                 if step.wired:
                     self.wired.setdefault(self.graph.index[step.wired], []).append(i)
         self.demands.add(steps, self.graph, self.estimates, parent)
         self.make_room()
+
+    def _note_roles(self, steps: Sequence[Step], last: bool) -> None:
+        """Who falls back on whom, and which of these steps, the last in the lists, belong to `finally`; all if `last`."""
+        first = len(self.steps) - len(steps)
+        for i, step in enumerate(steps, first):
+            if step.fallback:
+                self.users[step.fallback] = i
+        for i, step in enumerate(steps, first):
+            user: int | None = i
+            while user is not None and self.steps[user].role == "fallback":
+                user = self.users.get(self.steps[user].id)
+            if last or (user is not None and (self.steps[user].role == "finally" or user in self.last)):
+                self.last.add(i)
+                self.last_open += 1
 
     def make_room(self) -> None:
         """Lists for the pools and kinds of demand that have come up."""
@@ -174,7 +200,8 @@ class State:
 
     def reopen(self, at: float) -> None:
         """Forget how the run ended, and count again what is open: settled steps have been made to wait."""
-        self.ended = self.cancelled = self.stopped_by = self.outputs = self.timed_out = None
+        self.ended = self.cancelled = self.stopped_by = self.outputs = self.timed_out = self.ending = self.broke = None
+        self.cut_short, self.used = False, Usage()
         self.deadline = None if self.workflow.timeout_s is None else at + self.workflow.timeout_s
         self.stopped_layers.clear()
         self.failed_hard = self.failed_soft = 0
@@ -183,21 +210,26 @@ class State:
         for group, members in self.graph.children.items():
             self.unsettled_children[group] = sum([not settled[i] for i in members])
         self.open = settled.count(False)
+        self.last_open = sum([not settled[i] for i in self.last])
         self.layer_open = [sum([not settled[i] for i in members]) for members in self.layers]
         self.front = next((layer for layer, count in enumerate(self.layer_open) if count), len(self.layer_open))
         self.front_seq = self.seq
         self.parked.clear()
-        self.outputs_due = not self.open
+        self.outputs_due = self.open == self.last_open
 
     @property
-    def halted(self) -> f.StopCause | None:
+    def halted(self) -> f.HaltCause | None:
         """Why nothing may start any more, if so."""
+        if self.ending:  # the steps of `finally` run whatever the others came to
+            return "cancel" if self.cut_short else "suspend" if self.suspending else None
         if self.cancelled:
             return "cancel"
         if self.timed_out:
             return "run_timeout"
         if self.stopped_by is not None:
             return "stop"
+        if self.broke:
+            return "budget"
         return "suspend" if self.suspending else None
 
     def free(self, pool: int) -> float:
@@ -226,6 +258,13 @@ class State:
     def forgiven(self, i: int) -> bool:
         """Whether the run can succeed although step i failed: by its own `on_error: continue`, or that of what it is part of."""
         return any(self.steps[j].on_error == "continue" for j in (i, *self.graph.above(i)))
+
+    def answered_for(self, i: int) -> bool:
+        """Whether a failure of step i is not counted, as another step fails with it: that whose fallback it is, or is part of,
+        or one around it that has a fallback of its own."""
+        if any(self.steps[j].role == "fallback" for j in (i, *self.graph.above(i))):
+            return True
+        return any(self.steps[j].fallback and self.steps[j].for_each is None for j in self.graph.above(i))
 
     def uses_status(self, i: int) -> bool:
         """Whether the `if` of a step replaces the default `success()`."""

@@ -49,6 +49,7 @@ class Event(IntEnum):
     REOPENED = 13
     SUCCEEDED = 12
     REUSED = 16
+    REPEATED = 20
 
 
 TABLE: Final[dict[tuple[Status, Event], Status]] = {
@@ -73,6 +74,9 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.WAITING, Event.REUSED): Status.REUSED,
     # a fan-out and a sub-workflow make no attempts: they are over when their steps are
     (Status.WAITING, Event.EXPANDED): Status.EXPANDED,
+    # a step that would fail waits for its fallback in the same way
+    (Status.READY, Event.EXPANDED): Status.EXPANDED,
+    (Status.EXPANDED, Event.EXPANDED): Status.EXPANDED,
     (Status.EXPANDED, Event.SUCCEEDED): Status.SUCCEEDED,
     (Status.EXPANDED, Event.FAILED): Status.FAILED,
     (Status.EXPANDED, Event.CANCELLED): Status.CANCELLED,
@@ -84,4 +88,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.FAILED, Event.RETRY): Status.WAITING,
     (Status.CANCELLED, Event.RETRY): Status.WAITING,
     (Status.SKIPPED, Event.RETRY): Status.WAITING,
+    # steps of `finally` run again whenever the run ends again
+    (Status.SUCCEEDED, Event.REPEATED): Status.WAITING,
+    (Status.REUSED, Event.REPEATED): Status.WAITING,
 }

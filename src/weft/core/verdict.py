@@ -5,6 +5,7 @@ Verdicts of one round are gathered and become one fact each for all ready steps 
 
 from weft.core import facts as f
 from weft.core.commands import EvaluateCondition, EvaluateItems, TakeFingerprint
+from weft.core.fallback import blocked, fail, judge_stand_in, over
 from weft.core.groups import expand, judge_group
 from weft.core.retry import draw, next_start
 from weft.core.state import State
@@ -18,13 +19,20 @@ def judge(turn: Turn, i: int, verdicts: Round) -> None:
     """Decide about step i if it is waiting for a decision."""
     state = turn.state
     if state.status[i] is Status.EXPANDED:
-        if not state.unsettled_children.get(i):
+        if i in state.stand_ins:
+            judge_stand_in(turn, i)
+        elif not state.unsettled_children.get(i):
             judge_group(turn, i, verdicts)
         return
     if state.status[i] is not Status.WAITING:
         return
     if state.graph.ids[i] in state.left_out:
         verdicts.skip(state.graph.ids[i], "not_selected", "")
+        return
+    if blocked(state, i):
+        user = state.users.get(state.graph.ids[i])
+        if user is not None and state.status[user].settled:
+            verdicts.skip(state.graph.ids[i], "not_needed", state.graph.ids[user])
         return
     if state.unsettled[i]:
         _follow(turn, i)
@@ -63,7 +71,7 @@ def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
     elif step.grows and (verdict is None or (verdict.verdict and not verdict.error)):
         turn.order(EvaluateItems(step=step.id))
     elif verdict and verdict.error:
-        turn.emit(f.StepFailed(at=turn.now, step=step.id, error=verdict.error))
+        fail(turn, i, verdict.error)
     elif (verdict is None or verdict.verdict) and step.reuse and i not in state.prints:
         turn.order(TakeFingerprint(step=step.id))
     elif verdict is None or verdict.verdict:
@@ -107,15 +115,15 @@ def _judge_end(turn: Turn, i: int, end: f.AttemptEnded) -> None:
         deadline=state.deadline_of(i),
         chance=draw(seed, step.id, end.attempt),
     )
-    if until is None or _over(turn, i):
-        turn.emit(f.StepFailed(at=turn.now, step=step.id, error=error))
+    if until is None or over(state, i):
+        fail(turn, i, error)
     else:
         turn.emit(f.BackoffStarted(at=turn.now, step=step.id, attempt=end.attempt, until=until))
 
 
 def _judge_loss(turn: Turn, i: int, verdicts: Round) -> None:
     """A lost attempt is followed by another whatever `retry` says, unless the step is not wanted any more."""
-    cause = _over(turn, i)
+    cause = over(turn.state, i)
     if cause:
         turn.emit(f.StepCancelled(at=turn.now, step=turn.state.graph.ids[i], cause=cause))
     elif not turn.state.halted:
@@ -130,11 +138,3 @@ def too_late(state: State, i: int) -> ErrorRecord:
     else:
         message = f"it had not ended after {format_duration(step.timeout_s or 0)}"
     return ErrorRecord(kind="timeout", message=message)
-
-
-def _over(turn: Turn, i: int) -> f.StopCause | None:
-    """Why step i gets no further attempt, if so."""
-    halted = turn.state.halted
-    if halted in ("cancel", "stop", "run_timeout"):
-        return halted
-    return "stop_layer" if turn.state.graph.layer[i] in turn.state.stopped_layers else None

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from weft.core.fallback import blocked
 from weft.core.state import State
 from weft.core.status import Status
 
@@ -63,7 +64,13 @@ def _names(steps: tuple[str, ...]) -> str:
 
 
 def _why_waiting(state: State, i: int) -> Why:
-    ids = state.graph.ids
+    ids, user = state.graph.ids, state.users.get(state.graph.ids[i])
+    if blocked(state, i) and user is not None and i not in state.graph.stands_for:
+        return _why(f"it is the fallback of `{ids[user]}`, which has not failed", (ids[user],))
+    if blocked(state, i):
+        open_ = tuple(id_ for j, id_ in enumerate(ids) if j not in state.last and not state.status[j].settled)
+        waits = f"{_names(open_)} {'has' if len(open_) == 1 else 'have'} not settled" if open_ else "its outputs are due first"
+        return _why(f"it runs when the run ends; {waits}", open_)
     needs = tuple(ids[need] for need in state.graph.needs[i] if not state.status[need].settled)
     if needs:
         return _why(f"it needs {_names(needs)}", needs)
@@ -98,6 +105,9 @@ def _why_running(state: State, i: int) -> Why:
 
 
 def _why_expanded(state: State, i: int) -> Why:
+    if i in state.stand_ins:
+        by = state.graph.ids[state.stand_ins[i]]
+        return _why(f"it failed ({state.errors[i].message}), and its fallback `{by}` is tried", (by,))
     parts = state.graph.children.get(i, [])
     open_ = tuple(state.graph.ids[part] for part in parts if not state.status[part].settled)
     if open_:
@@ -130,6 +140,9 @@ def _why_settled(state: State, i: int) -> Why:
     if status is Status.REUSED:
         how = "it succeeded with the same fingerprint in" if i in state.prints else "its output was taken from"
         return _why(f"it was not run: {how} run {state.reused[i]}")
+    if status is Status.SUCCEEDED and i in state.stand_ins:
+        by = state.graph.ids[state.stand_ins[i]]
+        return _why(f"its fallback `{by}` succeeded, after it had failed ({state.errors[i].message})", (by,))
     if status is Status.SUCCEEDED and not state.attempts[i]:
         parts = len(state.graph.children.get(i, ()))
         return _why(
@@ -149,12 +162,21 @@ def _why_settled(state: State, i: int) -> Why:
         return _why("it was not selected when the run was started")
     if skip.reason == "condition":
         return _why(f"its `if` is false: {step.condition}")
+    if skip.reason == "not_needed":
+        return _why(_not_needed(state, i), because)
     if skip.reason == "needs_skipped":
         return _why("every step that it needs was skipped", step.needs)
     if skip.reason == "need_failed":
         i = state.graph.index[skip.because]
         return _why(f"it depends on `{skip.because}`, which {_OUTCOME.get(state.status[i], 'did not succeed')}", because)
     return _why("it had not started when " + _STOPPED[skip.reason].format(by=skip.because), because)
+
+
+def _not_needed(state: State, i: int) -> str:
+    """Why a fallback was not tried: those of instances are steps of their own."""
+    user = state.steps[state.users[state.graph.ids[i]]]
+    instances = f"instances of `{user.id}` have fallbacks of their own" if user.for_each is not None else ""
+    return instances or f"`{user.id}` did not need its fallback"
 
 
 def _stopper(state: State, i: int) -> str:
@@ -165,6 +187,7 @@ def _stopper(state: State, i: int) -> str:
 _OUTCOME = {Status.FAILED: "failed", Status.CANCELLED: "was cancelled", Status.SKIPPED: "was skipped"}
 _STOPPED = {
     "cancel": "the run was cancelled",
+    "budget": "the budget of the run was spent",
     "run_timeout": "the run had taken longer than its `timeout`",
     "stop": "`{by}` failed and its `on_error: stop` ended the run",
     "stop_layer": "`{by}` failed and its `on_error: stop_layer` ended the layer",

@@ -11,7 +11,8 @@ from weft.model.workflow import Step
 
 class Graph:
     """`needs[i]` and `dependents[i]` are step numbers, `layer[i]` is the longest distance from a root. Steps can be added: then
-    `parent[i]` is the step that they belong to, and `children` those of a step, in order."""
+    `parent[i]` is the step that they belong to, and `children` those of a step, in order. `stands_for`: the step in whose place
+    a fallback runs."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         """Raises ValueError if a need is unknown or the needs form a cycle: loaders refuse such files with places."""
@@ -22,11 +23,54 @@ class Graph:
         self.layer: list[int] = []
         self.parent: dict[int, int] = {}
         self.children: dict[int, list[int]] = {}
-        self._append(tuple(steps))
+        self.stands_for: dict[int, int] = {}
+        steps = tuple(steps)
+        self._append(steps)
+        self._lay_out(steps)
+
+    def _lay_out(self, steps: Sequence[Step]) -> None:
+        """A fallback is in the layer of the step that names it, which comes after what either needs; `finally` comes last."""
         layer = self.layer
-        for i in self.order:
+        users = {self.index[step.fallback]: i for i, step in enumerate(steps) if step.fallback}
+        order = self._order_with(users) if users else self.order
+        for i in order:
             for j in self.dependents[i]:
                 layer[j] = max(layer[j], layer[i] + 1)
+            if i in users:
+                layer[users[i]] = max(layer[users[i]], layer[i])
+        last = {i for i, step in enumerate(steps) if step.role == "finally"}
+        for i in reversed(order) if users else ():
+            if i in users:
+                layer[i] = layer[users[i]]
+                last |= {i} if users[i] in last else set()
+        first = max([number for i, number in enumerate(layer) if i not in last], default=-1) + 1 if last else 0
+        for i in last:
+            layer[i] += first
+
+    def _order_with(self, users: dict[int, int]) -> list[int]:
+        """All steps, each fallback before its user. Raises ValueError if that is a cycle."""
+        after = [[*below, users[i]] if i in users else below for i, below in enumerate(self.dependents)]
+        left = list(map(len, self.needs))
+        for user in users.values():
+            left[user] += 1
+        order = _walk(left, after, 0)
+        if len(order) != len(self.ids):
+            raise ValueError("a step needs, by others, the step whose fallback it is")
+        return order
+
+    def stand_in(self, fallback: int, i: int) -> None:
+        """From now on step `fallback` runs in place of step i."""
+        self.stands_for[fallback] = i
+        self._changed()
+
+    def stand_down(self, fallback: int) -> None:
+        """It does not any more."""
+        del self.stands_for[fallback]
+        self._changed()
+
+    def _changed(self) -> None:
+        self.__dict__.pop("links", None)
+        self.__dict__.pop("order", None)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,13 +101,13 @@ class Graph:
             for need in needs:
                 self.dependents[need].append(i)
         self._latest = first, self._sorted(first)
-        self.__dict__.pop("links", None)
-        self.__dict__.pop("order", None)
+        self._changed()
 
     @cached_property
     def links(self) -> list[list[int]]:
-        """What follows a step: its dependents, and its parent. A child without needs follows what its parent needs."""
-        if not self.children:
+        """What follows a step: its dependents, its parent, the step it stands in for. A child without needs follows what its
+        parent needs."""
+        if not self.children and not self.stands_for:
             return self.dependents
         links: list[list[int]] = [[] for _ in self.ids]
         for i in range(len(links)):
@@ -71,6 +115,8 @@ class Graph:
                 links[need].append(i)
             if i in self.parent:
                 links[i].append(self.parent[i])
+            if i in self.stands_for:
+                links[i].append(self.stands_for[i])
         return links
 
     def above(self, i: int) -> Iterator[int]:
@@ -88,7 +134,7 @@ class Graph:
     @cached_property
     def order(self) -> list[int]:
         """All step numbers, needs before dependents and children before their parents."""
-        if not self._latest[0]:
+        if not self._latest[0] and not self.stands_for:
             return self._latest[1]
         left = [0] * len(self.ids)
         for after in self.links:

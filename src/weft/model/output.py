@@ -29,6 +29,25 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     secret: bool = False
 
 
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What an attempt reports as used: tokens that went into a model and came out of it, and a cost in whatever currency."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return self.tokens_in + self.tokens_out
+
+    def plus(self, other: "Usage") -> "Usage":
+        return Usage(
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_out=self.tokens_out + other.tokens_out,
+            cost=self.cost + other.cost,
+        )
+
+
 class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One failure as data: it is journalled, shown, and read by dependents as `steps.x.error`.
 

@@ -14,6 +14,9 @@ Value: TypeAlias = Any
 
 OnError: TypeAlias = Literal["isolate", "continue", "stop", "stop_layer"]
 Schedule: TypeAlias = Literal["dataflow", "layers", "sequential"]
+Role: TypeAlias = Literal["step", "finally", "fallback"]
+"""A `fallback` runs only when the step fails that names it, a step of `finally` when all others have settled."""
+Rerun: TypeAlias = Literal["always", "ask", "never"]
 Durability: TypeAlias = Literal["power", "process", "none"]
 InputType: TypeAlias = Literal["string", "integer", "number", "boolean", "list", "mapping", "any"]
 
@@ -147,6 +150,13 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     versions: dict[str, str] = {}
     """What else belongs to its fingerprint, by name: versions of tools, mostly. Data fields."""
     title: str = ""
+    role: Role = "step"
+    fallback: str = ""
+    """The step that is tried when this one would fail, and whose output then stands for its own. That of an instance is added
+    to the graph when it is needed."""
+    rerun: Rerun = "always"
+    """What becomes of it if its engine dies while it runs. `always`: it runs again. Else it waits for a person: `ask`, who may
+    let it run again; `never`, who may say that it is done."""
     for_each: Value = None
     """A list or mapping, or the template that gives one: the step is expanded into an instance for each item. None: it is not."""
     item: str = "item"
@@ -171,6 +181,13 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A named capacity: at most `slots` units are held at once."""
 
     slots: int
+
+
+class Budget(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What the steps of a run may report as used before nothing new starts. `cost` has no currency. None: no bound."""
+
+    tokens: int | None = None
+    cost: float | None = None
 
 
 class Input(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -202,6 +219,7 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     durability: Durability = "power"
     timeout_s: float | None = None
     """Seconds for the whole run, not counting those in which no engine works on it."""
+    budget: Budget | None = None
 
 
 def definitions(workflow: Workflow, path: str = "") -> Iterator[tuple[str, Step]]:

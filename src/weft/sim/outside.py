@@ -15,7 +15,8 @@ from weft.core.status import Status
 from weft.core.turn import Turn
 from weft.core.why import Why, why
 from weft.model.expression import parse
-from weft.model.workflow import WAITING_ACTIONS, Step, Workflow
+from weft.model.output import Usage
+from weft.model.workflow import WAITING_ACTIONS, Budget, Step, Workflow
 
 
 def usage(workflow: Workflow, limits: Limits, running: Collection[Step]) -> dict[str, tuple[int, int | None]]:
@@ -44,29 +45,60 @@ class Outside:
         """Taken from an earlier run."""
         self.left_out: set[str] = set()
         self.failures: Counter[str] = Counter()
-        self.cancelled = self.timed_out = False
+        self.cancelled = self.timed_out = self.ending = False
+        self.used = Usage()
+        self.stood_in: dict[str, str] = {}
+        """Failed steps, and the fallbacks that were tried in their place."""
         self.kept: set[str] = set()
         """Complete before a retry: their needs may have come to another end since."""
 
     def saved(self, fact: Fact) -> None:
         """Note what is on disk now, and may be believed."""
+        if isinstance(fact, f.AttemptEnded) and fact.usage:
+            self.used = self.used.plus(fact.usage)
         match fact:
             case f.AttemptEnded(outcome="ok"):
                 self.completed.add(fact.step)
             case f.AttemptEnded(outcome="failed"):
                 self.failures[fact.step] += 1
+            case f.FallbackStarted():
+                self.stood_in[fact.step] = fact.fallback
+            case f.RunEnding():
+                self.ending = True
             case f.CancelRequested():
                 self.cancelled = True
             case f.RunTimedOut():
                 self.timed_out = True
             case f.RetryRequested():
-                self.cancelled = self.timed_out = False
+                self.cancelled = self.timed_out = self.ending = False
+                self.used = Usage()
                 self.failures.clear()
+                again = {id_ for id_ in (*self.completed, *self.grouped, *self.reused) if self._is_last(id_)}
+                self.completed -= again
+                self.grouped -= again
+                self.reused -= again
                 self.kept |= self.completed | self.grouped | self.reused
+                self.stood_in = {id_: by for id_, by in self.stood_in.items() if id_ in self.grouped or self._goes_on(by)}
             case f.StepSucceeded():
                 self.grouped.add(fact.step)
             case f.StepReused():
                 self.reused.add(fact.step)
+
+    def _goes_on(self, fallback: str) -> bool:
+        """Whether a fallback, or one that was tried in its place, has parts, which go on when the run is retried."""
+        while not self._has_parts(fallback) and fallback in self.stood_in:
+            fallback = self.stood_in[fallback]
+        return self._has_parts(fallback)
+
+    def _has_parts(self, step: str) -> bool:
+        return any(name.startswith((f"{step}/", f"{step}[")) for name in self.steps)
+
+    def _is_last(self, step: str) -> bool:
+        """Whether it is, by its name, one of `finally`, a part or an instance of one, or the fallback of one."""
+        names = [name for name, each in self.steps.items() if each.role == "finally"]
+        names += [each.fallback for name, each in self.steps.items() if name in names and each.fallback]
+        names += [each.fallback for name, each in self.steps.items() if name in names and each.fallback]
+        return any(step == name or step.startswith((f"{name}/", f"{name}[")) for name in names)
 
     def start(self, step: str, attempt: int, limits: Limits, saved: State) -> Iterator[str]:
         """Note a start; `saved` is what the facts on disk say."""
@@ -81,6 +113,10 @@ class Outside:
             yield f"step `{step}` starts, and was reused or not selected"
         if step in self.completed:
             yield f"step `{step}` was reported complete and starts again"
+        if self.steps[step].role == "fallback" and step not in self.stood_in.values() and "[" not in step:
+            yield f"step `{step}` starts, and it is not on disk that it is needed as a fallback"
+        if self._is_last(step) != self.ending:
+            yield f"step `{step}` starts, and the run is {'' if self.ending else 'not '}ending"
         if saved.unsettled[i]:
             yield f"step `{step}` starts before its needs are settled on disk"
         if self.workflow.schedule == "layers" and saved.graph.layer[i] > saved.front:
@@ -114,27 +150,38 @@ class Outside:
             step, status = state.steps[i], state.status[i]
             named = f"step `{step.id}` is {status.name.lower()}"
             parts = [state.graph.ids[part] for part in state.graph.children.get(i, ())]
-            if step.grows and status is Status.SUCCEEDED and not bad.isdisjoint(parts):
+            by = self.stood_in.get(step.id, "")
+            stands = bool(by) and state.status[state.graph.index[by]].good
+            if step.grows and status is Status.SUCCEEDED and not bad.isdisjoint(parts) and not stands:
                 yield f"{named}, but one of its parts did not succeed"
             if not step.grows and (step.id in self.reused) != (status is Status.REUSED):
                 yield f"{named}, {'' if step.id in self.reused else 'not '}reported as reused"
-            if not step.grows and (step.id in self.completed) != (status is Status.SUCCEEDED):
+            if by and (status is Status.SUCCEEDED) != stands:
+                yield f"{named}, its fallback `{by}` is {state.status[state.graph.index[by]].name.lower()}"
+            if not step.grows and not by and (step.id in self.completed) != (status is Status.SUCCEEDED):
                 yield f"{named}, {'' if step.id in self.completed else 'not '}reported complete"
             fails = not bad.isdisjoint(step.needs)
             none = bool(step.needs) and unwanted.issuperset(step.needs)
             own = step.id in self.kept | self.reused or (step.condition and parse(step.condition).uses_status)
-            if (fails or none) and status is not Status.SKIPPED and not own and not parts:
+            if (fails or none) and status is not Status.SKIPPED and not own and not parts and not by:
                 yield f"{named}, but of its needs {'one failed' if fails else 'all were skipped'}"
             if status is Status.SKIPPED:
                 reason = state.skips[i].reason
-                left_out = step.id in self.left_out
-                true = {"condition": bool(step.condition), "needs_skipped": none, "need_failed": fails, "not_selected": left_out}
+                true = {
+                    "condition": bool(step.condition),
+                    "needs_skipped": none,
+                    "need_failed": fails,
+                    "not_selected": step.id in self.left_out,
+                    "not_needed": step.id not in self.stood_in.values(),
+                }
                 if not true.get(reason, self._given_up(state, i, reason)):
                     yield f"{named} ({reason}) for no reason"
             if status is Status.CANCELLED and not self._given_up(state, i, state.stop_causes[i]):
                 yield f"{named} ({state.stop_causes[i]}) for no reason"
             if status is Status.FAILED and not step.grows and not self._used_up(state, i):
                 yield f"{named} after {self.failures[step.id]} failures, it may have {step.retry.times + 1}"
+            if step.role == "fallback":
+                continue
             if status is Status.SKIPPED and state.skips[i].reason in UNWANTED:
                 unwanted.add(step.id)
             elif not status.good and not (status is Status.FAILED and step.on_error == "continue"):
@@ -144,6 +191,8 @@ class Outside:
         """Whether there was cause to give up step i: a cancel, or another step that failed and stops the run or the layer."""
         if cause in ("cancel", "run_timeout"):
             return self.cancelled if cause == "cancel" else self.timed_out
+        if cause == "budget":
+            return self._spent()
         return any(
             state.status[j] is Status.FAILED
             and step.on_error == cause
@@ -151,10 +200,19 @@ class Outside:
             for j, step in enumerate(state.steps)
         )
 
+    def _spent(self) -> bool:
+        budget = self.workflow.budget or Budget()
+        tokens, cost = self.used.tokens_in + self.used.tokens_out, self.used.cost
+        return tokens >= (budget.tokens or float("inf")) or cost >= (budget.cost or float("inf"))
+
     def _used_up(self, state: State, i: int) -> bool:
         step = state.steps[i]
+        if self._goes_on(self.stood_in.get(step.id, "?")):
+            return True  # its fallback goes on with its parts when the run is retried, and it is not tried again itself
+        if any(step.id.startswith((f"{of}/", f"{by}/", f"{by}[")) for of, by in self.stood_in.items() if of in self.grouped):
+            return True  # it is not tried again, since a fallback succeeded in its place
         conditional = step.retry.when or step.condition or (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
-        given_up = self.cancelled or self.timed_out or self._given_up(state, i, "stop") or self._given_up(state, i, "stop_layer")
+        given_up = self.cancelled or self.timed_out or self._spent() or self._given_up(state, i, "stop") or self._given_up(state, i, "stop_layer")
         return bool(conditional or given_up) or self.failures[step.id] == step.retry.times + 1
 
 
@@ -189,7 +247,8 @@ def doubts(turn: Turn) -> Iterator[str]:
             if said.until <= now and not state.halted:
                 yield f"step `{id_}` is still {said.status} at {now}: {said.reason}, until {said.until}"
     drains = state.halted == "stop" and state.stopped_by is not None and state.steps[state.stopped_by].drain
-    if state.deadline is not None and (drains or not state.halted):
+    drains = drains or state.halted == "budget"
+    if state.deadline is not None and (drains or not state.halted) and not state.ending:
         untils.append(state.deadline)
     due = min([until for until in untils if until > now], default=None)
     if turn.wake_at != due and not (state.ended or state.suspended):
@@ -201,6 +260,10 @@ def _holds(state: State, i: int, said: Why) -> bool:
     status, steps = state.status[i], [state.graph.index[id_] for id_ in said.steps]
     open_ = all(not state.status[j].settled for j in steps)
     match status:
+        case Status.WAITING if state.steps[i].role == "fallback" and i not in state.stand_ins.values():
+            return open_ and len(steps) == 1 and state.steps[steps[0]].fallback == state.graph.ids[i]
+        case Status.WAITING if i in state.last and not state.ending:
+            return open_ and bool(steps) == (state.open > state.last_open)
         case Status.WAITING:
             step = state.steps[i]
             asked = (bool(step.condition) and i not in state.verdicts) or step.grows or (step.reuse and i not in state.prints)
@@ -220,7 +283,7 @@ def _holds(state: State, i: int, said: Why) -> bool:
         case Status.REUSED:
             return not steps
         case Status.SUCCEEDED:
-            return state.attempts[i] > 0 or state.steps[i].grows  # its needs may wait again, if the run was asked to retry
+            return state.attempts[i] > 0 or state.steps[i].grows or i in state.stand_ins  # its needs may wait again, if the run was asked to retry
         case Status.SKIPPED if state.skips[i].reason == "need_failed":
             return len(steps) == 1 and state.counts_as_failed(steps[0]) and _below(state, steps[0], i)
     return all(state.status[j].settled for j in steps)

@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 
 from weft.core.facts import Limits
-from weft.model.workflow import Action, Flow, OnError, Pool, Retry, Schedule, Shell, Sleep, Step, Workflow
+from weft.model.expression import parse
+from weft.model.workflow import Action, Budget, Flow, OnError, Pool, Retry, Role, Schedule, Shell, Sleep, Step, Workflow
 from weft.sim.world import Faults
 
 CONDITIONS: Final = ("inputs.go", "success() && inputs.go", "always()", "failed()", "steps.{need}.status == 'failed'")
@@ -21,8 +22,11 @@ def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
     pools = {name: Pool(slots=random.randint(1, 4)) for name in ("red", "blue")}
     workflow = _workflow(random, steps_max, pools, depth=0)
     schedules: tuple[Schedule, ...] = ("dataflow", "dataflow", "dataflow", "layers", "sequential")
+    last = [_step(random, [f"z{m}" for m in range(n + 1)], n, pools, 1) for n in range(random.choice((0, 0, 0, 1, 2)))]
     return msgspec.structs.replace(
         workflow,
+        steps=(*workflow.steps, *(_with_role(each, "finally") for each in last)),
+        budget=Budget(tokens=random.randint(1, 20)) if random.random() < 0.1 else None,
         outputs={"all": "done"} if random.random() < 0.3 else {},
         timeout_s=float(random.randint(10, 60)) if random.random() < 0.15 else None,
         schedule=random.choice(schedules),
@@ -41,7 +45,32 @@ def _workflow(random: Random, steps_max: int, pools: dict[str, Pool], depth: int
             outputs = {"all": "done"} if random.random() < 0.5 else {}
             step = msgspec.structs.replace(step, action=Flow(msgspec.structs.replace(inner, outputs=outputs)), resources={})
         steps.append(_fan_out(random, step, steps) if random.random() < 0.2 else step)
+    steps += _fall_back(random, steps, pools)
     return Workflow(name="random", steps=tuple(steps), resources=pools)
+
+
+def _with_role(step: Step, role: Role) -> Step:
+    """The step as a loader lets it be in that role."""
+    condition = "" if step.condition and not parse(step.condition).uses_status else step.condition
+    return msgspec.structs.replace(step, role=role, on_error="continue" if step.on_error == "continue" else "isolate", condition=condition)
+
+
+def _fall_back(random: Random, steps: list[Step], pools: dict[str, Pool]) -> list[Step]:
+    """Give some of the steps a fallback, and some of those another; these steps, which need what their user may need."""
+    found: list[Step] = []
+    for n, step in enumerate(steps):
+        while random.random() < 0.1:
+            ids = [each.id for each in steps[:n]]
+            by = _with_role(_step(random, [*ids, f"{steps[n].id}x{len(found)}"], n, pools, 1), "fallback")
+            by = _fan_out(random, by, []) if random.random() < 0.1 else by
+            changed = msgspec.structs.replace(step, fallback=by.id)
+            if step is steps[n]:
+                steps[n] = changed
+            else:
+                found[-1] = changed
+            found.append(by)
+            step = by
+    return found
 
 
 def _fan_out(random: Random, step: Step, before: list[Step]) -> Step:

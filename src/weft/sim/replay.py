@@ -73,11 +73,11 @@ def past_of(facts: Iterable[Fact]) -> Past:
                 tried.setdefault(fact.step, []).append(Tried(fact.at - started[fact.step], fact))
             case f.ConditionEvaluated():
                 verdicts[fact.step] = fact
-            case f.StepsAdded() if fact.parent:
+            case f.StepsAdded() if fact.parent and not fact.steps:
                 keys[fact.parent] = fact.keys
             case f.StepReused():
                 reused[fact.step] = f.Given(run=fact.run, output=fact.output)
-            case f.StepFailed() if fact.step not in tried:
+            case f.StepFailed() | f.FallbackStarted() if fact.step not in tried and fact.step not in refused:
                 refused[fact.step] = fact.error
             case f.RetryRequested():  # what had not succeeded began anew
                 tried = {step: of for step, of in tried.items() if of[-1].end.outcome == "ok"}

@@ -31,12 +31,14 @@ from weft.core.growth import grown
 from weft.core.retry import draw
 from weft.core.state import State
 from weft.model.errors import WeftError
-from weft.model.output import ErrorKind, ErrorRecord, Output
+from weft.model.output import ErrorKind, ErrorRecord, Output, Usage
 from weft.model.workflow import Workflow
 from weft.sim.outside import Outside, doubts, truth
 
 TURNS_MAX: Final = 20_000
 """Per step of the workflow, a run takes a few turns; far more means that it turns in circles."""
+USES: Final = 0.3
+"""The chance that an attempt reports what it has used."""
 ITEMS_MAX: Final = 5
 """More instances of a fan-out take longer and show nothing new."""
 CRASHES_MAX: Final = 20
@@ -98,6 +100,7 @@ class World:
     def play(self) -> list[Fact]:
         """Run to the end. Raises Violation if the core breaks a rule."""
         ids = [step.id for step in self.workflow.steps]
+        selectable = {step.id for step in self.workflow.steps if step.role == "step"}
         learned = {id_: 10 * draw(self.seed, id_, -3) for id_ in ids if draw(self.seed, id_, -2) < 0.2}
         created = f.RunCreated(
             at=0.0,
@@ -107,7 +110,7 @@ class World:
             seed=self.seed,
             estimates=learned,
             given=dict(self._given()),
-            left_out=tuple(id_ for id_ in ids if draw(self.seed, id_, -7) < self.faults.leave_out),
+            left_out=tuple(id_ for id_ in ids if draw(self.seed, id_, -7) < self.faults.leave_out and id_ in selectable),
         )
         self.outside.reused.update(created.given)
         self.outside.left_out.update(created.left_out)
@@ -128,12 +131,12 @@ class World:
     def _given(self) -> Iterator[tuple[str, f.Given]]:
         """Steps of which the outputs are taken from an earlier run, and fan-outs that have their instances from there."""
         all_given = set[str]()
-        for step in self.workflow.steps:
+        for step in (each for each in self.workflow.steps if each.role == "step"):
             if draw(self.seed, step.id, -6) < self.faults.give and draw(self.seed, step.id, -7) >= self.faults.leave_out:
                 keys = ("0", "1") if step.for_each is not None else ()
                 parts = grown(step, keys) if step.grows else []
                 again = {part.id for part in parts if all_given.issuperset(step.needs) and draw(self.seed, part.id, -6) < 0.3}
-                if any(part.grows for part in parts):
+                if any(part.grows or part.role == "fallback" for part in parts):
                     continue
                 yield step.id, f.Given(run="before", keys=keys, output=None if step.grows else Output())
                 yield from ((part.id, f.Given(run="before", output=Output())) for part in parts if part.id not in again)
@@ -250,11 +253,12 @@ class World:
             self._post(duration * 2, self._end(step, attempt, "failed"))
 
     def _end(self, step: str, attempt: int, outcome: Literal["ok", "failed", "cancelled"]) -> f.AttemptEnded:
+        usage = Usage(tokens_out=self.random.randint(1, 5), cost=0.5) if self.random.random() < USES else None
         if outcome == "ok":
-            return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="ok", output=Output())
+            return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="ok", output=Output(), usage=usage)
         kinds: tuple[ErrorKind, ...] = ("exit", "error", "invalid_output")
         error = ErrorRecord(kind=self.random.choice(kinds), message="it was drawn", exit_code=3)
-        return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome=outcome, error=error)
+        return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome=outcome, error=error, usage=usage)
 
     # ---- crash and resume ----
 
