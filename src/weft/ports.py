@@ -7,7 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from weft.core.facts import Fact
-from weft.model.output import ErrorRecord, Output, OutputForm
+from weft.model.output import ErrorRecord, Output, OutputForm, Usage
 from weft.model.workflow import Action, Value
 
 
@@ -149,6 +149,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorRecord | None = None
     cpu_s: float | None = None
     rss_bytes: int | None = None
+    usage: Usage | None = None
 
 
 Report: TypeAlias = Callable[[Spawned | Ended], None]

@@ -12,8 +12,8 @@ HEAD = """\
 Drawn from the table in `core/status.py`; `tests/core/status_page.py` writes this page. A ready step that a whole turn has not
 started is shown as `held`. After an attempt a step is waiting only until the verdict of the same turn, or, if the run is being
 suspended, until it is resumed. What is settled (an arrow to the end) does not change any more, unless the run has ended and
-somebody asks for a retry; what succeeded never does, but a step of `finally` runs at each end, and a fan-out or a sub-workflow that succeeded although some of its parts
-did not goes on with them.
+somebody asks for a retry; what succeeded never does, but a step of `finally` runs at each end, and a fan-out or a sub-workflow
+that succeeded although some of its parts did not goes on with them.
 
 """
 

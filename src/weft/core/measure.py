@@ -128,7 +128,9 @@ class Measure:
         self._pass_time(fact)
         index = self.state.graph.index
         match fact:
-            case f.AttemptStarted() | f.StepFailed() | f.FallbackStarted() | f.StepCancelled() | f.AttemptEnded() | f.AttemptLost():
+            case (
+                f.AttemptStarted() | f.StepFailed() | f.FallbackStarted() | f.StepCancelled() | f.AttemptEnded() | f.AttemptLost()
+            ):
                 self._held.before([index[fact.step]])
             case f.StepsSkipped():
                 self._held.before([index[id_] for id_ in fact.steps])

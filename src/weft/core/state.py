@@ -168,7 +168,7 @@ class State:
         for i, step in enumerate(steps, first):
             if step.fallback:
                 self.users[step.fallback] = i
-        for i, step in enumerate(steps, first):
+        for i in range(first, len(self.steps)):
             user: int | None = i
             while user is not None and self.steps[user].role == "fallback":
                 user = self.users.get(self.steps[user].id)

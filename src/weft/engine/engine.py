@@ -139,6 +139,8 @@ class Engine:
         turn = receive(self.state, [fact for fact, _ in batch], self._clock.now())
         seq = self.state.seq
         if turn.facts:
+            if any(isinstance(fact, f.RetryRequested) for fact, _ in batch):
+                self.values.forget()
             for fact in turn.facts:
                 if isinstance(fact, f.AttemptEnded | f.StepSucceeded | f.StepReused) and fact.output is not None:
                     self.values.outputs[fact.step] = fact.output
@@ -209,8 +211,8 @@ class Engine:
                 self.post(self.values.items(step))
             case EvaluateGroup(step=step):
                 self.post(self._group(step))
-            case EvaluateOutputs():
-                self.post(self.values.run_outputs())
+            case EvaluateOutputs(partial=partial):
+                self.post(self.values.run_outputs(partial=partial))
             case Leave():
                 self._left.set_result(None)
 
@@ -289,6 +291,7 @@ class Engine:
                 error=error,
                 cpu_s=report.cpu_s,
                 rss_bytes=report.rss_bytes,
+                usage=report.usage,
                 stored=stored,
             )
         )

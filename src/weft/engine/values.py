@@ -4,6 +4,7 @@ expression asks for them.
 The steps of a sub-workflow see its own inputs and each other, and nothing of what is around it.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -19,6 +20,7 @@ from weft.model.evaluate import verdict
 from weft.model.expression import parse
 from weft.model.frame import Scope
 from weft.model.inputs import check_inputs
+from weft.model.paths import definition
 from weft.model.output import ErrorRecord, Output
 from weft.model.template import expressions, resolve
 from weft.model.workflow import Flow, Value
@@ -42,20 +44,43 @@ class Values:
 
     def output(self, step: str) -> Value:
         """The output of a step, null if it has none; of a fan-out, those of its instances that succeeded, by key."""
+        state, i = self.state, self.state.graph.index.get(step)
+        if i in state.stand_ins and state.status[i].good:
+            return self.output(state.graph.ids[state.stand_ins[i]])
         output = self.outputs.get(step)
         if output is not None:
             return self._store.load(output)
-        i = self.state.graph.index.get(step)
         return _Collected(self, i) if i is not None and self.state.steps[i].for_each is not None else None
+
+    def forget(self) -> None:
+        """The run goes on after its end: what runs again has no output any more."""
+        status, index = self.state.status, self.state.graph.index
+        self.outputs = {step: output for step, output in self.outputs.items() if status[index[step]].good}
 
     # ---- scopes ----
 
     def scope_of(self, step: str) -> Scope:
         """What the data fields of a step see. Raises ValueError if there is no such item, or a sub-workflow cannot be entered."""
         i = self.state.graph.index[step]
-        flow = self._flow_of(i)
+        state, flow = self.state, self._flow_of(i)
         scope = self.scope if flow is None else self._flow_scope(flow)
-        return {**scope, **self._items.scope(i)} if i in self.state.keys else scope
+        if state.ending and i in state.last:
+            scope = {**scope, "run": {**self._run, "status": state.ending.status}}
+        if i in state.keys:
+            around = state.graph.parent[i]
+            scope = self.scope_of(state.graph.ids[around]) if state.steps[around].role == "fallback" else scope
+            return {**scope, **self._items.scope(i)}
+        return self._fallback_scope(i, scope) if state.steps[i].role == "fallback" else scope
+
+    def _fallback_scope(self, i: int, scope: Scope) -> Scope:
+        """A fallback of an instance sees the item of that instance, and the instance under the name of its fan-out."""
+        state, seen = self.state, dict[str, Value]()
+        while state.steps[i].role == "fallback" and state.graph.ids[i] in state.users:
+            i = state.users[state.graph.ids[i]]
+            seen[definition(state.graph.ids[i]).rpartition("/")[2]] = _Step(self, state.graph.ids[i])
+        if i not in state.keys:
+            return scope
+        return {**scope, **self._items.scope(i), "steps": ChainMap(seen, scope["steps"])}
 
     def _flow_of(self, i: int) -> int | None:
         """The sub-workflow that step i belongs to."""
@@ -132,13 +157,22 @@ class Values:
         }
         return {name: value for name, value in outputs.items() if not any(map(skipped, used[name]))}
 
-    def run_outputs(self) -> f.OutputsEvaluated:
-        """The outputs of the run, or why there are none."""
+    def run_outputs(self, *, partial: bool = False) -> f.OutputsEvaluated:
+        """The outputs of the run, or why there are none; `partial`: each that there is, as it has failed, and null for others."""
+        outputs = self.state.workflow.outputs
+        if partial:
+            return f.OutputsEvaluated(at=0.0, outputs={name: self._if_any(value) for name, value in outputs.items()})
         try:
             outputs = self._selected(self.state.workflow.outputs, "")
             return f.OutputsEvaluated(at=0.0, outputs=resolve(outputs, self.scope))
         except (ValueError, MachineError) as error:
             return f.OutputsEvaluated(at=0.0, outputs={}, error=input_error(error))
+
+    def _if_any(self, value: Value) -> Value:
+        try:
+            return resolve(value, self.scope)
+        except (ValueError, MachineError):
+            return None
 
     def _status_functions(self, step: str) -> dict[str, Callable[[], bool]]:
         """`success()`, `failed()` and `always()` as the `if` of a step means them: about its own needs."""
@@ -202,9 +236,9 @@ class _Step(Mapping[str, Value]):
             return status_word(state, i) if not state.status[i].good else "succeeded"
         if field == "error":
             error = state.errors.get(i)
-            return None if error is None else msgspec.to_builtins(error)
-        parts = [part for part in state.graph.children.get(i, ()) if part in state.errors]
-        return {state.keys[part]: msgspec.to_builtins(state.errors[part]) for part in parts}
+            return None if error is None else msgspec.structs.asdict(error)
+        parts = [part for part in state.graph.children.get(i, ()) if part in state.errors and not state.status[part].good]
+        return {state.keys[part]: msgspec.structs.asdict(state.errors[part]) for part in parts}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)

@@ -26,6 +26,7 @@ from weft.host.marks import new_mark
 from weft.host.outcome import failure, tail
 from weft.host.process import LEFTOVER_GRACE_S, SHORTAGES, Exit, ProcessTree, Streams, children_max, spawn
 from weft.host.slots import Slot, Slots
+from weft.host.usage import reported
 from weft.model.output import ErrorRecord
 from weft.ports import Ended, Job, JobKey, Payload, Report
 
@@ -218,6 +219,7 @@ class ProcessExecutor:
                 "WEFT_STEP": job.step,
                 "WEFT_ATTEMPT": str(job.attempt),
                 "WEFT_DIR": slot.scratch,
+                "WEFT_USAGE": slot.usage,
             },
             cwd=job.cwd,
             output=slot.output,
@@ -264,7 +266,7 @@ class ProcessExecutor:
         self._finish(worker, worker.job, reply)
 
     def _finish(self, worker: _Worker, job: Job, reply: Reply) -> None:
-        ended = self._settled(worker, job, reply)
+        ended = reported(self._settled(worker, job, reply), worker.slot.usage)
         if reply.unclean or worker.tree.left_behind():
             worker.ended = ended
             worker.tree.stop(LEFTOVER_GRACE_S)
@@ -298,8 +300,9 @@ class ProcessExecutor:
             del self._busy[job.key]
             with suppress(OSError):  # The call has failed anyway.
                 self._slots.settle(worker.slot, job, False)
+            ended = reported(worker.ended or _lost(job, worker.stopped, end), worker.slot.usage)
             self._slots.give_back(worker.slot)
-            self._report(worker.report, worker.ended or _lost(job, worker.stopped, end))
+            self._report(worker.report, ended)
         else:
             self._slots.give_back(worker.slot)
         if self._emptied and not self._workers:

@@ -220,12 +220,37 @@ def describe(error: BaseException, call: dict[str, Any]) -> dict[str, Any]:
         sys.stderr.write(text)
     first_line = _text_of(error).strip().partition("\n")[0].replace(FILE, f"<{call['step']}>")
     name = type(error).__name__
+    after_s = retry_after_s(error)
     return {
+        **({} if after_s is None else {"retry_after_s": after_s}),
         "kind": "error",
         "message": (f"{name}: {first_line}" if first_line else name)[:MESSAGE_CHARS_MAX],
         "exception": " ".join(base.__name__ for base in type(error).__mro__ if base is not object),
         "tail": "\n".join(text.strip().splitlines()[-TAIL_LINES_MAX:])[-TAIL_CHARS_MAX:],
     }
+
+
+def retry_after_s(error: BaseException) -> float | None:
+    """Seconds before which another attempt makes no sense: the exception's own `retry_after` (a number, text or timedelta), or the
+    Retry-After of the HTTP response that it carries (RFC 9110, 10.2.3: seconds or a date)."""
+    with suppress(Exception):  # Whatever else it has under these names is not for us.
+        value = getattr(error, "retry_after", None)
+        if value is None:
+            headers = getattr(error, "headers", None) or getattr(getattr(error, "response", None), "headers", None)
+            value = headers.get("Retry-After") if headers else None
+        if value is None or isinstance(value, bool):
+            return None
+        if hasattr(value, "total_seconds"):
+            seconds = float(value.total_seconds())
+        elif isinstance(value, str) and not value.strip().replace(".", "", 1).isdigit():
+            import time
+            from email.utils import parsedate_to_datetime
+
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        else:
+            seconds = float(value)
+        return max(0.0, seconds) if seconds - seconds == 0 else None
+    return None
 
 
 def _text_of(error: BaseException) -> str:

@@ -19,7 +19,7 @@ PUBLISH_S = 0.5
 
 class Slot:
     """Paths. `stdout`, `stderr`: to open for writing, creating them. `scratch`: an empty folder. `input`, `script`: for what the
-    process shall read. `output`: what it may write instead of its stdout."""
+    process shall read. `output`: what it may write instead of its stdout. `usage`: what it may report of itself."""
 
     def __init__(self, stem: str) -> None:
         self.stdout = f"{stem}.out"
@@ -28,6 +28,7 @@ class Slot:
         self.input = f"{stem}.input.json"
         self.script = f"{stem}.script"
         self.output = f"{stem}.output"
+        self.usage = f"{stem}.usage"
         self._logs: dict[str, str] = {}
         """Where to put what is written, for those files in which nothing has been found yet."""
 
@@ -76,8 +77,9 @@ class Slots:
         if not _is_empty(slot.scratch):
             self._trash(slot.scratch)
             os.mkdir(slot.scratch, 0o700)
-        with suppress(FileNotFoundError):
-            os.unlink(slot.output)
+        for path in (slot.output, slot.usage):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         return slot
 
     def lend(self, slot: Slot, job: Job) -> None:
@@ -121,7 +123,7 @@ class Slots:
         if self._timer:
             self._timer.cancel()
         for slot in self._spare:
-            for path in (slot.stdout, slot.stderr, slot.input, slot.script, slot.output):
+            for path in (slot.stdout, slot.stderr, slot.input, slot.script, slot.output, slot.usage):
                 with suppress(OSError):
                     os.unlink(path)
             with suppress(OSError):

@@ -480,5 +480,14 @@ _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fe
 RECORDS["step"] = Keys("a step", _STEP, _KINDS, _LATER, _MEANT)
 RECORDS["listed_step"] = Keys("a step in a list", (_ID, *_STEP), _KINDS, _LATER, _MEANT)
 
-RESERVED_ENV = ("WEFT_INPUT", "WEFT_OUTPUT", "WEFT_DIR", "WEFT_RUN", "WEFT_STEP", "WEFT_ATTEMPT", "WEFT_IDEMPOTENCY_KEY")
+RESERVED_ENV = (
+    "WEFT_INPUT",
+    "WEFT_OUTPUT",
+    "WEFT_USAGE",
+    "WEFT_DIR",
+    "WEFT_RUN",
+    "WEFT_STEP",
+    "WEFT_ATTEMPT",
+    "WEFT_IDEMPOTENCY_KEY",
+)
 """Environment variables that weft itself gives to every step."""

@@ -20,6 +20,7 @@ from weft.host.marks import new_mark
 from weft.host.outcome import failure, tail
 from weft.host.process import SHORTAGES, Exit, ProcessTree, Streams, children_max, spawn
 from weft.host.slots import Slot, Slots
+from weft.host.usage import reported
 from weft.model.output import ErrorRecord
 from weft.ports import Ended, Job, JobKey, Payload, Report, Spawned
 from weft.runners.launch import BASH, SH, Refused, arguments, environment, find_program, start_failure
@@ -110,7 +111,8 @@ class ShellRunner:
         elif not self._no_input_exists:
             _write(stdin, b"{}")
             self._no_input_exists = True
-        env = environment(job, self._base_env, {"WEFT_DIR": slot.scratch, "WEFT_INPUT": stdin, "WEFT_OUTPUT": slot.output})
+        paths = {"WEFT_DIR": slot.scratch, "WEFT_INPUT": stdin, "WEFT_OUTPUT": slot.output, "WEFT_USAGE": slot.usage}
+        env = environment(job, self._base_env, paths)
         argv, script = arguments(job, slot.script)
         if script:
             _write(slot.script, script.encode())
@@ -153,6 +155,7 @@ class ShellRunner:
             ended = Ended(key=job.key, outcome="failed", error=error)
         else:
             ended = _success(job, slot, end, output) if succeeded else _failure(job, end)
+        ended = reported(ended, slot.usage)
         self._slots.give_back(slot)
         while self._put_off and len(self._alive) < self._alive_max:
             waiting = len(self._put_off)

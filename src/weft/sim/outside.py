@@ -212,7 +212,13 @@ class Outside:
         if any(step.id.startswith((f"{of}/", f"{by}/", f"{by}[")) for of, by in self.stood_in.items() if of in self.grouped):
             return True  # it is not tried again, since a fallback succeeded in its place
         conditional = step.retry.when or step.condition or (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
-        given_up = self.cancelled or self.timed_out or self._spent() or self._given_up(state, i, "stop") or self._given_up(state, i, "stop_layer")
+        given_up = (
+            self.cancelled
+            or self.timed_out
+            or self._spent()
+            or self._given_up(state, i, "stop")
+            or self._given_up(state, i, "stop_layer")
+        )
         return bool(conditional or given_up) or self.failures[step.id] == step.retry.times + 1
 
 
@@ -283,7 +289,9 @@ def _holds(state: State, i: int, said: Why) -> bool:
         case Status.REUSED:
             return not steps
         case Status.SUCCEEDED:
-            return state.attempts[i] > 0 or state.steps[i].grows or i in state.stand_ins  # its needs may wait again, if the run was asked to retry
+            return (
+                state.attempts[i] > 0 or state.steps[i].grows or i in state.stand_ins
+            )  # its needs may wait again, if the run was asked to retry
         case Status.SKIPPED if state.skips[i].reason == "need_failed":
             return len(steps) == 1 and state.counts_as_failed(steps[0]) and _below(state, steps[0], i)
     return all(state.status[j].settled for j in steps)

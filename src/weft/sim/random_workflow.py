@@ -52,24 +52,25 @@ def _workflow(random: Random, steps_max: int, pools: dict[str, Pool], depth: int
 def _with_role(step: Step, role: Role) -> Step:
     """The step as a loader lets it be in that role."""
     condition = "" if step.condition and not parse(step.condition).uses_status else step.condition
-    return msgspec.structs.replace(step, role=role, on_error="continue" if step.on_error == "continue" else "isolate", condition=condition)
+    return msgspec.structs.replace(
+        step, role=role, on_error="continue" if step.on_error == "continue" else "isolate", condition=condition
+    )
 
 
 def _fall_back(random: Random, steps: list[Step], pools: dict[str, Pool]) -> list[Step]:
     """Give some of the steps a fallback, and some of those another; these steps, which need what their user may need."""
     found: list[Step] = []
-    for n, step in enumerate(steps):
-        while random.random() < 0.1:
-            ids = [each.id for each in steps[:n]]
-            by = _with_role(_step(random, [*ids, f"{steps[n].id}x{len(found)}"], n, pools, 1), "fallback")
-            by = _fan_out(random, by, []) if random.random() < 0.1 else by
-            changed = msgspec.structs.replace(step, fallback=by.id)
-            if step is steps[n]:
-                steps[n] = changed
-            else:
-                found[-1] = changed
-            found.append(by)
-            step = by
+    for n in range(len(steps)):
+        if random.random() < 0.1:
+            chain = [steps[n]]
+            while len(chain) < 2 or random.random() < 0.1:
+                ids = [*(each.id for each in steps[:n]), f"{steps[n].id}x{len(chain)}"]
+                by = _with_role(_step(random, ids, n, pools, 1), "fallback")
+                chain.append(_fan_out(random, by, []) if random.random() < 0.1 else by)
+            after = [*(each.id for each in chain[1:]), ""]
+            chain = [msgspec.structs.replace(each, fallback=id_) for each, id_ in zip(chain, after, strict=True)]
+            steps[n] = chain[0]
+            found += chain[1:]
     return found
 
 
