@@ -18,6 +18,7 @@ what happened is only noted, `dropped` if not even that. A line without an arrow
     +3                                     seconds pass
     a ok, a fails, a fails exit 22, a fails silently, a raises OSError, a throttled 30, a cancelled, a lost, a spawned 77
                                            what the last attempt of a did; `a#1 ok`: attempt 1
+    a ok uses 5, a fails uses 5            and what it reported: 5 tokens, a cost of 0.5
     a true, a false, a broken              the verdict of its `if`
     a same, a new                          an earlier run has succeeded with its fingerprint, or has not
     a items x y, a items, a items broken   the keys of a fan-out; none for a sub-workflow
@@ -49,10 +50,11 @@ from weft.core.commands import (
     TakeFingerprint,
 )
 from weft.core.decide import receive
+from weft.core.fallback import blocked
 from weft.core.facts import Fact, Limits, Observed
 from weft.core.state import State
 from weft.core.turn import Turn
-from weft.model.output import ErrorRecord, Output
+from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.workflow import Pool, Retry, Shell, Sleep, Step, Workflow
 from weft.sim.outside import doubts, truth
 
@@ -201,7 +203,8 @@ class Story:
 
     def _at_the_door(self, i: int, status: int) -> bool:
         front = self.workflow.schedule != "layers" or self.state.graph.layer[i] <= self.state.front
-        return status == 0 and not self.state.unsettled[i] and front and not self.state.halted
+        waits = status == 0 and not self.state.unsettled[i] and not blocked(self.state, i)
+        return waits and front and not self.state.halted
 
 
 def _error(kind: Any, **more: Any) -> ErrorRecord:
@@ -213,6 +216,9 @@ def _happened(id_: str, number: int, end: list[str]) -> Observed:
     match end:
         case ["ok"]:
             return f.AttemptEnded(at=0.0, step=id_, attempt=number, outcome="ok", output=Output())
+        case ["ok" | "fails" as how, "uses", tokens]:
+            used = Usage(tokens_in=int(tokens), cost=float(tokens) / 10)
+            return msgspec.structs.replace(_happened(id_, number, [how]), usage=used)  # type: ignore[type-var]
         case ["fails"]:
             return failed
         case ["fails", "silently"]:
@@ -274,6 +280,12 @@ def _words(fact: Fact) -> str:
             return f"retry {step} at {until:g}"
         case f.StepsAdded(parent=parent, keys=keys, steps=steps):
             return f"expand {parent} ({' '.join(keys)})" if parent else f"add {' '.join(step.id for step in steps)}"
+        case f.FallbackStarted(step=step, fallback=fallback):
+            return f"try {fallback} for {step}"
+        case f.BudgetSpent(usage=usage):
+            return f"spent {usage.tokens}"
+        case f.RunEnding(status=status):
+            return f"ending ({status})"
         case f.StepSucceeded(step=step):
             return f"done {step}"
         case f.StepReused(step=step, run=run):

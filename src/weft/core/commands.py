@@ -48,7 +48,7 @@ class EvaluateGroup(Base, frozen=True, kw_only=True):
 
 
 class EvaluateOutputs(Base, frozen=True, kw_only=True):
-    """Evaluate the outputs of the run and answer with OutputsEvaluated; `partial`: as it has not succeeded, those that there are."""
+    """Evaluate the outputs of the run and answer with OutputsEvaluated; `partial`: it has failed, so those that there are."""
 
     partial: bool = False
 

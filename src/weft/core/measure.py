@@ -17,6 +17,7 @@ from weft.core.facts import Fact
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.why import status_word
+from weft.model.output import Usage, sum_of
 
 
 class StepNumbers(msgspec.Struct, kw_only=True):
@@ -30,6 +31,8 @@ class StepNumbers(msgspec.Struct, kw_only=True):
     attempts: int = 0
     cpu_s: float = 0.0
     rss_bytes: int = 0
+    usage: Usage | None = None
+    """What its attempts reported as used, together."""
 
 
 class PoolNumbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +55,8 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True):
     pools: list[PoolNumbers]
     held_s: dict[str, float]
     critical_path: list[tuple[str, float]]
+    usage: Usage = Usage()
+    """What all attempts reported as used."""
 
 
 class Held:
@@ -174,6 +179,8 @@ class Measure:
         if isinstance(fact, f.AttemptEnded):
             step.cpu_s += fact.cpu_s or 0.0
             step.rss_bytes = max(step.rss_bytes, fact.rss_bytes or 0)
+            if fact.usage:
+                step.usage = fact.usage.plus(step.usage or Usage())
 
     def numbers(self) -> Numbers:
         state, makespan_s = self.state, self.makespan_s
@@ -193,6 +200,7 @@ class Measure:
             parallel_max=self.parallel_max,
             pools=[self._pool(p) for p in range(WAITING + 1, len(state.demands.pools))],
             held_s=self._held.by_cause(),
+            usage=sum_of([step.usage for step in self.steps if step.usage]),
             critical_path=[(state.graph.ids[i], weights[i]) for i in path if weights[i]],
         )
 

@@ -20,8 +20,8 @@ from weft.model.evaluate import verdict
 from weft.model.expression import parse
 from weft.model.frame import Scope
 from weft.model.inputs import check_inputs
-from weft.model.paths import definition
 from weft.model.output import ErrorRecord, Output
+from weft.model.paths import definition
 from weft.model.template import expressions, resolve
 from weft.model.workflow import Flow, Value
 from weft.ports import OutputStore
@@ -63,7 +63,7 @@ class Values:
         """What the data fields of a step see. Raises ValueError if there is no such item, or a sub-workflow cannot be entered."""
         i = self.state.graph.index[step]
         state, flow = self.state, self._flow_of(i)
-        scope = self.scope if flow is None else self._flow_scope(flow)
+        scope: Scope = self.scope if flow is None else self._flow_scope(flow)
         if state.ending and i in state.last:
             scope = {**scope, "run": {**self._run, "status": state.ending.status}}
         if i in state.keys:

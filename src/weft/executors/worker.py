@@ -231,8 +231,8 @@ def describe(error: BaseException, call: dict[str, Any]) -> dict[str, Any]:
 
 
 def retry_after_s(error: BaseException) -> float | None:
-    """Seconds before which another attempt makes no sense: the exception's own `retry_after` (a number, text or timedelta), or the
-    Retry-After of the HTTP response that it carries (RFC 9110, 10.2.3: seconds or a date)."""
+    """Seconds before which another attempt makes no sense: the exception's own `retry_after` (a number, text or timedelta), or
+    the Retry-After of the HTTP response that it carries (RFC 9110, 10.2.3: seconds or a date)."""
     with suppress(Exception):  # Whatever else it has under these names is not for us.
         value = getattr(error, "retry_after", None)
         if value is None:

@@ -1,7 +1,7 @@
 """What an attempt reports of itself in the file `$WEFT_USAGE`: tokens, cost, and when to try again.
 
-The file is one JSON mapping, written at any time before the attempt ends; the last one counts. What is not as it should be is told,
-never guessed: a budget that is counted wrong is worse than a step that fails.
+The file is one JSON mapping, written at any time before the attempt ends; the last one counts. What is not as it should be is
+told, never guessed: a budget that is counted wrong is worse than a step that fails.
 """
 
 import os

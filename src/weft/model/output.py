@@ -1,5 +1,6 @@
 """What an attempt leaves behind: an output, or an error as data. The core knows that they exist, never what they say."""
 
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -46,6 +47,14 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             tokens_out=self.tokens_out + other.tokens_out,
             cost=self.cost + other.cost,
         )
+
+
+def sum_of(parts: Iterable[Usage]) -> Usage:
+    """All of it together."""
+    total = Usage()
+    for part in parts:
+        total = total.plus(part)
+    return total
 
 
 class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -269,7 +269,9 @@ class Scene:
         state = self.state
         total = len(state.steps)
         done = total - state.open
-        halted = {"cancel": "cancelling", "stop": "stopping", "suspend": "suspending"}.get(state.halted or "", "")
+        halted = {"cancel": "cancelling", "stop": "stopping", "suspend": "suspending", "budget": "the budget is spent"}.get(
+            state.halted or "", "finally" if state.ending and not state.ended else ""
+        )
         counts = {
             "running": len(state.alive),
             "failed": len(self._failed),

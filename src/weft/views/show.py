@@ -13,11 +13,11 @@ from weft.core.measure import Numbers, StepNumbers
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.why import status_word, why
-from weft.model.output import ErrorRecord, Output
+from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.units import format_duration, format_size
 from weft.model.workflow import Argv, Flow, Http, Js, Lua, Python, Shell, Sleep, Step, Wasm
 from weft.views.runs import moment
-from weft.views.story import STOPPED, message, skip_reason
+from weft.views.story import STOPPED, message, skip_reason, spent
 from weft.views.summary import run_status
 from weft.views.text import STYLES, Cell, Paint, fit, last_lines, names, plural, table, visible, words
 
@@ -36,6 +36,8 @@ ATTEMPTS_MAX: Final = 20
 LABEL_WIDTH: Final = 12
 
 _STEP_HEAD: Final = ("step", "layer", "status", "attempts", "queue", "run", "cpu", "memory", "")
+_USAGE_HEAD: Final = (*_STEP_HEAD[:-1], "tokens", "cost", "")
+"""Where a step reports what it used."""
 _ATTEMPT_HEAD: Final = ("attempt", "outcome", "started", "took", "pid", "cpu", "memory", "")
 
 _ATTENTION: Final = {status: n for n, status in enumerate(("failed", "running", "stopping", "backing_off", "held", "cancelled"))}
@@ -59,8 +61,13 @@ def render(numbers: Numbers, state: State, *, run: str, color: bool, width: int 
     if not alive:
         lines.append(f"its engine is gone: weft resume {visible(run)} goes on")
     shown = _chosen(numbers.steps)
-    rows = [_row(state, numbers.steps[i], i) for i in shown]
-    lines += ["", *table(rows, paint, width, head=_STEP_HEAD, right=(1, 3, 4, 5, 6, 7), keep=range(1, 8))]
+    uses = numbers.usage != Usage()
+    rows = [_row(state, numbers.steps[i], i, uses) for i in shown]
+    head = _USAGE_HEAD if uses else _STEP_HEAD
+    last = len(head) - 1
+    lines += ["", *table(rows, paint, width, head=head, right=(1, *range(3, last)), keep=range(1, last))]
+    if uses:
+        lines.append(paint(f"in all: {spent(numbers.usage)}", "dim"))
     if len(shown) < len(numbers.steps):
         counts = ", ".join(f"{count:,} {words(status)}" for status, count in sorted(numbers.counts.items()))
         lines.append(paint(f"… and {len(numbers.steps) - len(shown):,} more (in all: {counts}); --json has them", "dim"))
@@ -84,7 +91,11 @@ def as_json(numbers: Numbers, state: State, *, run: str, alive: bool = True, adv
         "created_at": created.at if created else None,
         "inputs": created.inputs if created else {},
         "outputs": state.outputs.outputs if state.outputs and not state.outputs.error else None,
-        "numbers": {**known, "pools": [msgspec.structs.asdict(pool) for pool in numbers.pools]},
+        "numbers": {
+            **known,
+            "usage": msgspec.structs.asdict(numbers.usage),
+            "pools": [msgspec.structs.asdict(pool) for pool in numbers.pools],
+        },
         "advice": [msgspec.structs.asdict(one) for one in advice],
         "steps": steps,
     }
@@ -97,8 +108,9 @@ def _chosen(steps: Sequence[StepNumbers]) -> list[int]:
     return sorted(nsmallest(ROWS_MAX, range(len(steps)), key=lambda i: (_ATTENTION.get(steps[i].status, len(_ATTENTION)), i)))
 
 
-def _row(state: State, step: StepNumbers, i: int) -> list[Cell]:
-    ran = step.attempts > 0
+def _row(state: State, step: StepNumbers, i: int, uses: bool) -> list[Cell]:
+    ran, usage = step.attempts > 0, step.usage or Usage()
+    reported = [f"{usage.tokens:,}" if usage.tokens else "", f"{usage.cost:,.6g}" if usage.cost else ""]
     return [
         visible(step.step),
         str(step.layer),
@@ -108,6 +120,7 @@ def _row(state: State, step: StepNumbers, i: int) -> list[Cell]:
         format_duration(step.run_s) if step.run_s else "",
         format_duration(step.cpu_s) if step.cpu_s else "",
         format_size(step.rss_bytes) if step.rss_bytes else "",
+        *(reported if uses else []),
         (note(state, i), "dim"),
     ]
 
@@ -123,6 +136,8 @@ def note(state: State, i: int) -> str:
             return skip_reason(state.skips[i])
         case Status.REUSED:
             return f"from run {visible(state.reused[i])}"
+        case Status.SUCCEEDED if i in state.stand_ins:
+            return f"by its fallback `{visible(state.graph.ids[state.stand_ins[i]])}`"
         case Status.READY | Status.STOPPING | Status.BACKING_OFF:
             return visible(why(state, i).reason)
     return ""
@@ -130,7 +145,8 @@ def note(state: State, i: int) -> str:
 
 def _step_json(state: State, step: StepNumbers, i: int) -> dict[str, Any]:
     error = state.errors.get(i)
-    return {**msgspec.structs.asdict(step), "error": msgspec.to_builtins(error) if error else None}
+    usage = msgspec.structs.asdict(step.usage) if step.usage else None
+    return {**msgspec.structs.asdict(step), "usage": usage, "error": msgspec.to_builtins(error) if error else None}
 
 
 # ---- one step ----
@@ -152,6 +168,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     output: Output | None = None
     cpu_s: float | None = None
     rss_bytes: int | None = None
+    usage: Usage | None = None
     again_at: float | None = None
 
 
@@ -176,6 +193,7 @@ def attempts_of(facts: Iterable[Fact], step: str) -> list[Attempt]:
                 last = found[-1]
                 last.ended_at, last.outcome = fact.at, "succeeded" if fact.outcome == "ok" else fact.outcome
                 last.error, last.output, last.cpu_s, last.rss_bytes = fact.error, fact.output, fact.cpu_s, fact.rss_bytes
+                last.usage = fact.usage
     return found
 
 
@@ -243,6 +261,7 @@ def _attempt_json(attempt: Attempt) -> dict[str, Any]:
     return {
         **msgspec.structs.asdict(attempt),
         "error": msgspec.to_builtins(attempt.error) if attempt.error else None,
+        "usage": msgspec.structs.asdict(attempt.usage) if attempt.usage else None,
         "output": _output_json(attempt.output),
     }
 
@@ -272,6 +291,12 @@ def _definition(state: State, i: int, width: int) -> list[tuple[str, str]]:
         rows.append(("resources", ", ".join(f"{visible(pool)} {weight}" for pool, weight in step.resources.items())))
     if step.condition:
         rows.append(("if", visible(step.condition)))
+    if step.fallback:
+        rows.append(("fallback", visible(step.fallback)))
+    if step.id in state.users:
+        rows.append(("fallback of", visible(state.graph.ids[state.users[step.id]])))
+    if step.role == "finally":
+        rows.append(("finally", "it runs when the run ends"))
     if step.on_error != "isolate":
         rows.append(("on_error", step.on_error))
     rows += [
@@ -339,7 +364,11 @@ def _attempt_table(attempts: Sequence[Attempt], paint: Paint, width: int) -> lis
 
 
 def _attempt_row(attempt: Attempt) -> list[Cell]:
-    notes = [message(attempt.error) if attempt.error else "", f"stopped: {attempt.stopped}" if attempt.stopped else ""]
+    notes = [
+        spent(attempt.usage) if attempt.usage else "",
+        message(attempt.error) if attempt.error else "",
+        f"stopped: {attempt.stopped}" if attempt.stopped else "",
+    ]
     if attempt.again_at is not None:
         notes.append(f"next not before {clock_time(attempt.again_at)}")
     return [

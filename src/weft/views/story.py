@@ -12,7 +12,7 @@ from typing import Any, Final
 from weft.core import facts as f
 from weft.core.facts import Fact, Limits
 from weft.core.growth import grown
-from weft.model.output import ErrorRecord
+from weft.model.output import ErrorRecord, Usage
 from weft.model.units import format_duration, format_size
 from weft.model.workflow import WAITING_ACTIONS, Step
 from weft.views.text import STYLES, Paint, fit, last_lines, names, pad, plural, visible, words
@@ -63,6 +63,7 @@ class Story:
         self.alive: dict[str, tuple[int, float]] = {}
         """Attempts that are alive, by step: number and start, the oldest first."""
         self.counts: Counter[str] = Counter()
+        self.last_done = 0
         self.errors: dict[str, ErrorRecord] = {}
         self.attached = False
         self.given = ""
@@ -144,6 +145,10 @@ class Story:
         """How long the attempt of a step took that ends now."""
         return format_duration(at - self.alive.pop(step)[1])
 
+    def count_success(self, step: str) -> None:
+        self.counts["succeeded"] += 1
+        self.last_done += self.steps[step].role == "finally"
+
     def _pass_time(self, fact: Fact) -> None:
         if self.attached and not isinstance(fact, f.EngineAttached | f.RetryRequested):
             self._elapsed_s += fact.at - self._at
@@ -205,7 +210,9 @@ _SKIPPED: Final = {
     "needs_skipped": "all that it needs was skipped",
     "need_failed": "because of `{by}`",
     "cancel": "the run was cancelled",
+    "not_needed": "`{by}` did not need it",
     "run_timeout": "the run took too long",
+    "budget": "the budget is spent",
     "stop": "`{by}` stopped the run",
     "stop_layer": "`{by}` stopped the layer",
 }
@@ -214,6 +221,7 @@ _SKIPPED: Final = {
 STOPPED: Final[dict[f.StopCause, str]] = {
     "cancel": "the run was cancelled",
     "run_timeout": "the run took too long",
+    "budget": "the budget is spent",
     "stop": "a failure stopped the run",
     "stop_layer": "a failure stopped its layer",
     "timeout": "it took too long",
@@ -246,8 +254,10 @@ def _attached(story: Story, fact: f.EngineAttached) -> None:
 
 
 def _added(story: Story, fact: f.StepsAdded) -> None:
-    steps = grown(story.steps[fact.parent], fact.keys) if fact.parent else fact.steps
+    steps = fact.steps or (grown(story.steps[fact.parent], fact.keys) if fact.parent else [])
     story.steps |= {step.id: step for step in steps}
+    if any(step.role == "fallback" for step in fact.steps):
+        return  # what it is for is said next
     if fact.parent:
         story.say_step("expanded", fact.parent, f"into {plural(len(steps), 'step')}")
     else:
@@ -255,7 +265,7 @@ def _added(story: Story, fact: f.StepsAdded) -> None:
 
 
 def _succeeded(story: Story, fact: f.StepSucceeded) -> None:
-    story.counts["succeeded"] += 1
+    story.count_success(fact.step)
     story.say_step("succeeded", fact.step)
 
 
@@ -287,11 +297,12 @@ def _spawned(story: Story, fact: f.AttemptSpawned) -> None:
 def _ended(story: Story, fact: f.AttemptEnded) -> None:
     took = story.took(fact.step, fact.at)
     if fact.outcome == "ok":
-        story.counts["succeeded"] += 1
+        story.count_success(fact.step)
         parts = [took, f"attempt {fact.attempt}" if fact.attempt > 1 else ""]
         if story.verbose:
             parts.append(f"cpu {format_duration(fact.cpu_s)}" if fact.cpu_s is not None else "")
             parts.append(f"peak {format_size(fact.rss_bytes)}" if fact.rss_bytes else "")
+        parts.append(spent(fact.usage) if fact.usage else "")
         story.say_step("succeeded", fact.step, ", ".join(filter(None, parts)))
     elif fact.error:
         story.errors[fact.step] = fact.error
@@ -317,6 +328,25 @@ def _backoff(story: Story, fact: f.BackoffStarted) -> None:
         fact.step,
         f"{message(error)}; {attempt_words(fact.attempt + 1, step)} in {format_duration(max(0.0, fact.until - fact.at))}",
     )
+
+
+def _fallback(story: Story, fact: f.FallbackStarted) -> None:
+    story.errors.pop(fact.step, None)
+    story.say_step("fallback", fact.step, f"{message(fact.error)}; `{visible(fact.fallback)}` is tried in its place")
+
+
+def _budget_spent(story: Story, fact: f.BudgetSpent) -> None:
+    story.say("budget", f"{spent(fact.usage)}: the budget is spent; {plural(len(story.alive), 'running step')} may end")
+
+
+def _ending(story: Story, fact: f.RunEnding) -> None:
+    story.say("finally", f"the run has {words(fact.status)}" if fact.status != "cancelled" else "the run was cancelled")
+
+
+def spent(usage: Usage) -> str:
+    """What was used, in words: `1,204 tokens, cost 0.35`."""
+    parts = [plural(usage.tokens, "token") if usage.tokens else "", f"cost {usage.cost:,.6g}" if usage.cost else ""]
+    return ", ".join(filter(None, parts)) or "nothing used"
 
 
 def _failed(story: Story, fact: f.StepFailed) -> None:
@@ -363,6 +393,8 @@ def _suspend_requested(story: Story, fact: f.SuspendRequested) -> None:
 def _retry_requested(story: Story, fact: f.RetryRequested) -> None:
     for word in ("failed", "cancelled", "skipped"):
         del story.counts[word]
+    story.counts["succeeded"] -= story.last_done  # `finally` runs again
+    story.last_done = 0
     story.say("retry", f"asked for by {visible(fact.by)}; what did not succeed waits again")
 
 
@@ -398,6 +430,9 @@ _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.AttemptLost: _lost,
     f.AttemptStopping: _stopping,
     f.BackoffStarted: _backoff,
+    f.FallbackStarted: _fallback,
+    f.BudgetSpent: _budget_spent,
+    f.RunEnding: _ending,
     f.StepFailed: _failed,
     f.StepCancelled: _cancelled,
     f.StepsSkipped: _skipped,

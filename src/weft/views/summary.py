@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 from weft.core.measure import Numbers
 from weft.core.state import State
 from weft.core.status import Status
-from weft.model.output import ErrorRecord
+from weft.model.output import ErrorRecord, Usage
 from weft.model.units import format_duration
-from weft.views.story import attempt_words, message
+from weft.views.story import attempt_words, message, spent
 from weft.views.text import STYLES, Paint, chain, fit, fit_name, last_lines, names, percent, plural, visible, words
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def render(
     """
     paint = Paint(color)
     room = width - LABEL_WIDTH
-    rows = [*_outcome(numbers, state, run, room), *_numbers(numbers, possible_makespan_s, room)]
+    rows = [*_outcome(numbers, state, run, room), *_numbers(numbers, state, possible_makespan_s, room)]
     rows += [("" if n else "faster", advised(one)) for n, one in enumerate(advice)]
     style = STYLES.get(run_status(state), "bold")
     lines = [
@@ -85,7 +85,7 @@ def _in_order(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
-def _numbers(numbers: Numbers, possible_makespan_s: float | None, width: int) -> list[tuple[str, str]]:
+def _numbers(numbers: Numbers, state: State, possible_makespan_s: float | None, width: int) -> list[tuple[str, str]]:
     rows = []
     makespan_s = numbers.makespan_s
     if numbers.work_s and makespan_s:
@@ -105,7 +105,18 @@ def _numbers(numbers: Numbers, possible_makespan_s: float | None, width: int) ->
     if busy:
         used = [f"{visible(pool.pool)} {percent(pool.utilisation)} of {plural(pool.slots, 'slot')}" for pool in busy]
         rows.append(("pools", " · ".join(used[:POOLS_MAX])))
+    if numbers.usage != Usage():
+        budget = _budget(state)
+        rows.append(("spent", spent(numbers.usage) + (f" of the budget of {budget}" if budget else "")))
     return rows
+
+
+def _budget(state: State) -> str:
+    budget = state.workflow.budget
+    if budget is None:
+        return ""
+    tokens = f"{budget.tokens:,} tokens" if budget.tokens is not None else ""
+    return ", ".join(filter(None, (tokens, f"cost {budget.cost:,.6g}" if budget.cost is not None else "")))
 
 
 def advised(advice: "Advice") -> str:
@@ -133,9 +144,10 @@ def _change(advice: "Advice") -> str:
 
 
 def _failed(state: State) -> list[int]:
-    """The failed steps, first those that made the run fail."""
-    failed = [i for i in state.errors if state.status[i] is Status.FAILED]
-    return sorted(failed, key=lambda i: state.steps[i].on_error == "continue")
+    """The failed steps, first those that made the run fail; without the parts of what a fallback stood in for."""
+    rescued = {i for i in state.stand_ins if state.status[i].good}
+    failed = [i for i in state.errors if state.status[i] is Status.FAILED and rescued.isdisjoint(state.graph.above(i))]
+    return sorted(failed, key=lambda i: state.steps[i].on_error == "continue" or state.answered_for(i))
 
 
 def _failures(state: State, failed: Sequence[int], room: int, paint: Paint, width: int, logs: Logs | None) -> list[str]:
@@ -188,6 +200,8 @@ def _skipped_because(state: State, i: int) -> list[str]:
 def _go_on(state: State, run: str, failed: Sequence[int]) -> list[str]:
     if state.suspended:
         return ["", f"go on: weft resume {visible(run)}    give up: weft cancel {visible(run)}"]
+    if state.broke and not failed:
+        return ["", f"the budget is spent; weft retry {visible(run)} goes on with it anew"]
     if state.cancelled:
         reason = f": {visible(state.cancelled.reason)}" if state.cancelled.reason else ""
         return ["", f"cancelled by {visible(state.cancelled.by)}{reason}"]

@@ -10,7 +10,7 @@ from weft.core.status import Status
 from weft.core.why import Why, why
 from weft.model.units import format_duration
 from weft.views.scene import Scene
-from weft.views.story import message
+from weft.views.story import message, spent
 from weft.views.summary import run_status
 from weft.views.text import STYLES, Paint, names, plural, visible, words
 
@@ -103,7 +103,7 @@ def run_as_json(state: State, *, run: str, alive: bool = True) -> dict[str, Any]
         "stopping": [i for i in state.alive if state.status[i] is Status.STOPPING],
         "backing_off": list(state.backoff_until),
         "held": sorted(i for ready in state.ready for i in ready),
-        "failed": list(state.errors),
+        "failed": [i for i in state.errors if state.status[i] is Status.FAILED],
     }
     return {
         "run": run,
@@ -121,12 +121,14 @@ def _outcome(state: State, done: int) -> str:
     if state.cancelled:
         reason = f": {visible(state.cancelled.reason)}" if state.cancelled.reason else ""
         return f"{visible(state.cancelled.by)} asked for it{reason}"
+    if state.broke:
+        return f"its budget is spent: {spent(state.broke.usage)}"
     if state.timed_out:
         return f"it had taken longer than its `timeout` of {format_duration(state.workflow.timeout_s or 0)}"
     if state.outputs and state.outputs.error:
         return f"its outputs could not be evaluated: {message(state.outputs.error)}"
     failed = [i for i in state.errors if state.status[i] is Status.FAILED]
-    hard = [i for i in failed if state.steps[i].on_error != "continue"]
+    hard = [i for i in failed if state.steps[i].on_error != "continue" and not state.answered_for(i)]
     if hard:
         others = f"; so did {_named(state, hard[1:])}" if hard[1:] else ""
         return f"`{visible(state.graph.ids[hard[0]])}` failed ({message(state.errors[hard[0]])}){others}"

@@ -47,7 +47,7 @@ class Chronicle:
                 self._turn(index[step], "", ended="lost")
             case f.BackoffStarted(step=step):
                 self._turn(index[step], "backing_off")
-            case f.StepCancelled(step=step) | f.StepFailed(step=step):
+            case f.StepCancelled(step=step) | f.StepFailed(step=step) | f.FallbackStarted(step=step):
                 self._turn(index[step], "")
             case f.StepsSkipped(steps=steps):
                 for step in steps:
