@@ -50,8 +50,8 @@ from weft.core.commands import (
     TakeFingerprint,
 )
 from weft.core.decide import receive
-from weft.core.fallback import blocked
 from weft.core.facts import Fact, Limits, Observed
+from weft.core.fallback import blocked
 from weft.core.state import State
 from weft.core.turn import Turn
 from weft.model.output import ErrorRecord, Output, Usage
@@ -326,7 +326,13 @@ def cut_everywhere(told: Story) -> None:
         story.facts, story.now = told.facts[:length], told.now
         if isinstance(story.facts[-1], f.RunEnded):
             continue
-        done = {fact.step for fact in story.facts if isinstance(fact, f.AttemptEnded) and fact.outcome == "ok"}
+        since = max((n for n, fact in enumerate(story.facts) if isinstance(fact, f.RetryRequested)), default=0)
+        last = {step.id for step in told.workflow.steps if step.role == "finally"}
+        done = {
+            fact.step
+            for n, fact in enumerate(story.facts)
+            if isinstance(fact, f.AttemptEnded) and fact.outcome == "ok" and (n > since or fact.step not in last)
+        }
         story.tell("crash")
         story.finish()
         again = {fact.step for fact in story.facts[length:] if isinstance(fact, f.AttemptStarted)}

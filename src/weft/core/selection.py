@@ -72,14 +72,17 @@ class _Choice:
         self.grown: dict[str, tuple[str, ...]] = {}
         self.state = self._laid_out(_grown_before(before.state) if before else {})
         self.graph = self.state.graph
+        self.apart = {i for i in range(len(self.state.steps)) if self._runs_apart(i)}
+        if before:
+            before.outputs |= {before.state.graph.ids[i]: output for i, output in _rescued(before)}
 
     def made(self) -> Chosen:
         said, everything = self.selection, range(len(self.state.steps))
         wanted = self._with_needs(self._steps(said.until)) if said.until else set(everything)
-        out = self._with_parts(self._steps(said.skip)) | {i for i in everything if i not in wanted}
+        out = self._with_parts(self._steps(said.skip)) | {i for i in everything if i not in wanted and i not in self.apart}
         if self.before is None:
             return Chosen(given={}, left_out=self._outermost(out))
-        changed = {i for i in everything if self._changed(i, self.before)}
+        changed = {i for i in everything if i not in self.apart and self._changed(i, self.before)}
         if said.names_what_runs:
             again = self._after(self._steps((*said.from_, *said.downstream)), beginning=self._steps(said.from_))
             again |= self._with_parts(self._steps(said.only))
@@ -94,7 +97,7 @@ class _Choice:
         graph, given, missing, forced = self.graph, dict[str, f.Given](), set[int](), list[str]()
         for i in self._outside_in():
             id_ = graph.ids[i]
-            if i in again or i in out or any(above in again for above in graph.above(i)):
+            if i in again or i in out or i in self.apart or any(above in again for above in graph.above(i)):
                 continue
             old = before.state.graph.index.get(id_, -1)
             if self.state.steps[i].grows:
@@ -153,6 +156,10 @@ class _Choice:
             return step.for_each is not None or not keys
         others = state.graph.children.get(state.graph.index[step.wired], ())
         return {state.keys[part] for part in others} == set(keys)
+
+    def _runs_apart(self, i: int) -> bool:
+        """Whether step i is run when it is needed, whatever is selected: fallbacks, `finally`, and their parts."""
+        return i in self.state.last or any(self.state.steps[j].role == "fallback" for j in (i, *self.graph.above(i)))
 
     # ---- names ----
 
@@ -245,10 +252,15 @@ class _Choice:
         asks = kind_of(step.action) == "approve"  # who said yes to that run did not say it to this one
         if asks or _definition(step) != _definition(before.state.steps[old]):
             return True
+        if old in before.state.stand_ins and self._changed_by_name(step.fallback, before):
+            return True  # its output is that of its fallback
         top = not any(isinstance(self.state.steps[above].action, Flow) for above in self.graph.above(i))
         if top and self._inputs_changed(step, before):
             return True
         return bool(step.reads) and not step.grows and not before.same_files(self.graph.ids[i])
+
+    def _changed_by_name(self, id_: str, before: Before) -> bool:
+        return id_ not in self.graph.index or self._changed(self.graph.index[id_], before)
 
     def _inputs_changed(self, step: Step, before: Before) -> bool:
         created = before.state.created
@@ -277,6 +289,18 @@ def _definition(step: Step) -> tuple[object, ...]:
         *(action, sorted(step.needs), step.inputs, step.condition, step.env, step.secrets, step.cwd, step.output, step.versions),
         *(step.reads, step.writes, step.for_each, step.item, step.key, step.matrix, step.wired, step.each_if),
     )
+
+
+def _rescued(before: Before) -> Iterator[tuple[int, Output]]:
+    """The steps of an earlier run that succeeded by their fallback, with the output of that, where it has one of its own."""
+    state = before.state
+    for i in state.stand_ins:
+        by = i
+        while by in state.stand_ins:
+            by = state.stand_ins[by]
+        output = before.outputs.get(state.graph.ids[by])
+        if state.status[i].good and output is not None:
+            yield i, output
 
 
 def _unwanted(state: State, i: int) -> bool:
