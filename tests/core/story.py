@@ -218,7 +218,7 @@ def _happened(id_: str, number: int, end: list[str]) -> Observed:
             return f.AttemptEnded(at=0.0, step=id_, attempt=number, outcome="ok", output=Output())
         case ["ok" | "fails" as how, "uses", tokens]:
             used = Usage(tokens_in=int(tokens), cost=float(tokens) / 10)
-            return msgspec.structs.replace(_happened(id_, number, [how]), usage=used)  # type: ignore[type-var]
+            return msgspec.structs.replace(_happened(id_, number, [how]), usage=used)
         case ["fails"]:
             return failed
         case ["fails", "silently"]:
