@@ -12,7 +12,7 @@ from weft.app import limits_of
 from weft.core import facts as f
 from weft.core.commands import EvaluateCondition, EvaluateGroup, EvaluateItems, EvaluateOutputs, StartAttempt, StopAttempt
 from weft.core.decide import receive
-from weft.core.facts import Observed
+from weft.core.facts import Fact, Observed
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.turn import Turn
@@ -31,6 +31,7 @@ class Hands:
         self.state = State()
         self.now = 0.0
         self.starts: list[tuple[float, str, int]] = []
+        self.facts: list[Fact] = []
         self.created = f.RunCreated(at=0.0, run="r", workflow=workflow, inputs={}, seed=0, estimates=given.learned_s)
         self.limits = limits_of(workflow.max_parallel, given.cpus)
         self.values = Values(self.state, self.created, MemoryStore(), {})
@@ -42,6 +43,7 @@ class Hands:
         observed: list[Observed] = [self.created, f.EngineAttached(at=0.0, pid=1, host="h", limits=self.limits)]
         for _ in range(TURNS_MAX):
             turn = receive(self.state, observed + self.due(), self.now)
+            self.facts += turn.facts
             observed = self.perform(turn)
             if self.state.ended:
                 return self.state.ended.status

@@ -27,6 +27,7 @@ VERBS: Final = {
     "fmt": ("fmt", "Write workflow files in their normal spelling."),
     "schema": ("check", "Print the JSON Schema of the workflow format."),
     "explain": ("check", "Explain an error code."),
+    "bench": ("bench", "Measure how good the order of dispatch and replays are."),
     "doctor": ("doctor", "Show the machine, the settings with their origins, and what is missing."),
     "completion": ("completion", "Print a script that completes in bash, zsh or fish."),
 }
