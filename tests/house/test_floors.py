@@ -9,6 +9,7 @@ import pytest
 
 CONTRACTS = Path(__file__).with_name("floors.toml")
 PACKAGES = (
+    "bench",
     "cli",
     "core",
     "engine",
