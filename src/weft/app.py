@@ -23,6 +23,7 @@ from weft.ports import Journal, Observer, OutputStore, Runner
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
     from weft.core.selection import Before, Chosen, Selection
+    from weft.host.recording import Recorder
 
 WAITING_MAX: Final = 256
 """How many attempts that only wait run at once under `max_parallel: auto`: each costs memory and a socket, not a processor."""
@@ -38,6 +39,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     observers: tuple[Observer, ...] = ()
     say: Callable[[str], None] = lambda text: None
     signals: bool = True
+    recorder: "Recorder | None" = None
+    """Watches which files the steps open."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -355,7 +358,7 @@ def _drive(
                 folder=folder,
                 journal=journal,
                 store=store,
-                runners=lambda: _runners(workflow, folder, workers, options.say),
+                runners=lambda: _runners(workflow, folder, workers, options),
                 first=[*opening, attached, *rest],
                 outputs=outputs or {},
                 secrets=secrets,
@@ -373,7 +376,7 @@ def _drive(
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
 
 
-def _runners(workflow: Workflow, folder: Path, workers: int, say: Callable[[str], None]) -> dict[type, Runner]:
+def _runners(workflow: Workflow, folder: Path, workers: int, options: Options) -> dict[type, Runner]:
     """One runner for each kind of action that the workflow has; what it does not use is not imported.
 
     `workers`: how many Python workers are started at once, before a step asks for them.
@@ -385,12 +388,17 @@ def _runners(workflow: Workflow, folder: Path, workers: int, say: Callable[[str]
     if kinds & {Shell, Argv}:
         from weft.runners.shell import ShellRunner
 
-        runners[Shell] = runners[Argv] = ShellRunner(base, folder, say=say)
+        shell = ShellRunner(base, folder, say=options.say)
+        runners[Shell] = runners[Argv] = shell
+        if options.recorder:
+            shell.wrap = options.recorder.wrap
+            runners[Shell] = runners[Argv] = options.recorder.sampled(shell)
     if Python in kinds:
         from weft.executors.processes import ProcessExecutor
         from weft.runners.python import PythonRunner
 
         executor = ProcessExecutor(base, folder, folder.name)
+        executor.watch = options.recorder.file if options.recorder else None
         executor.prewarm(min(workers, sum(isinstance(action, Python) for action in actions)))
         runners[Python] = PythonRunner(executor)
     if kinds & GUESTS.keys():

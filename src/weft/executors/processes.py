@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ class Call(msgspec.Struct):
     """What a worker is told. `request` comes from the runner: `code` or `target`, and `inputs`.
 
     `logs`: the files to write to from now on, where they are not those of the call before. `output`: the file for a large result.
+    `watch`: the file in which to note which files the call opens; empty: none.
     """
 
     step: str
@@ -59,6 +60,7 @@ class Call(msgspec.Struct):
     cwd: str
     output: str
     logs: tuple[str, ...]
+    watch: str
     request: msgspec.Raw
 
 
@@ -98,6 +100,8 @@ class ProcessExecutor:
     def __init__(
         self, base_env: Mapping[str, str], folder: Path, run: str = "", python: str = sys.executable, name: str = "python"
     ) -> None:
+        self.watch: Callable[[Job], str] | None = None
+        """Names the file in which a call's files are noted, if they shall be."""
         self._env = {**base_env, "WEFT_RUN": run}
         self._run = run
         self._python = python
@@ -224,6 +228,7 @@ class ProcessExecutor:
             cwd=job.cwd,
             output=slot.output,
             logs=(slot.stdout, slot.stderr) if slot.wrote else (),
+            watch=self.watch(job) if self.watch else "",
             request=msgspec.Raw(request),
         )
         packet = msgspec.json.encode(call)

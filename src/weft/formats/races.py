@@ -68,5 +68,8 @@ def _message(race: Race) -> str:
 def _hint(workflow: Workflow, race: Race) -> str:
     if race.apart:
         return "let the path refer to the item, so that each instance has its own; or say with `races: allow` that this is fine"
-    step, line = cure(workflow, race.first.path, race.second.path)
-    return f"`{line}` in `{step}` lets `{race.first.path}` go first; if any order is fine, say `races: allow` in one of them"
+    order = (race.first.path, race.second.path)
+    if race.by[0].does == "reads":
+        order = order[::-1]  # who writes shall go before who only reads
+    step, line = cure(workflow, *order)
+    return f"`{line}` in `{step}` lets `{order[0]}` go first; if any order is fine, say `races: allow` in one of them"

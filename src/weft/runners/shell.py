@@ -37,6 +37,8 @@ class ShellRunner:
     """
 
     def __init__(self, base_env: Mapping[str, str], folder: Path, say: Callable[[str], None] | None = None) -> None:
+        self.wrap: Callable[[Job, str, list[str]], tuple[str, list[str]]] | None = None
+        """Makes of a program and its arguments those of another that runs it."""
         self._base_env = dict(base_env)
         self._no_input = str(folder / "slots" / "no-input.json")
         self._no_input_exists = False
@@ -117,6 +119,8 @@ class ShellRunner:
         if script:
             _write(slot.script, script.encode())
         program, argv = self._located(argv, env, job.cwd)
+        if self.wrap:
+            program, argv = self.wrap(job, program, argv)
         mark = new_mark(job.run)
         cwd = None if job.cwd == os.getcwd() else job.cwd
         try:
