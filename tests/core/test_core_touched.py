@@ -80,6 +80,20 @@ def test_instances_and_parts() -> None:
     assert ("z", "s/v", "s", "needs: [f, z]") in races(told, files, "f[1] f[2] z s/u s/v")
 
 
+def test_fallbacks_and_what_comes_last() -> None:
+    told = story(
+        step("a", fallback="g"),
+        step("g", role="fallback"),
+        step("unused", role="fallback"),
+        step("b", fallback="unused"),
+        step("z", role="finally"),
+        step("y", role="finally"),
+        then="a fails, b ok\ng ok",
+    )
+    files = dict.fromkeys(("a", "g", "z"), seen(writes="x")) | {"y": seen(writes="x"), "b": seen()}
+    assert races(told, files, "a b g z y") == [("z", "y", "y", "needs: [z]")]
+
+
 def test_declarations() -> None:
     told = story(
         step("a", reads=("in.csv", "never.csv", "database"), writes=("/project/out/", "lost/*")),
@@ -88,7 +102,7 @@ def test_declarations() -> None:
         step("f", for_each="${{ list }}", writes=("${{ item }}.txt",)),
     )
     files = {
-        "a": seen("in.csv more.csv /home/x out/r", "out/r log"),
+        "a": seen("in.csv more.csv /place/x out/r", "out/r log"),
         "quiet": seen("q.txt"),
         "silent": seen("anything"),
         "f[1]": seen(writes="1.txt"),
@@ -97,13 +111,13 @@ def test_declarations() -> None:
 
 
 def test_which_files_count() -> None:
-    files = Filter("/home/me/project", "/home/me/project/.weft", ["/opt2/python", "/"])
-    assert files.shown("/home/me/project/a/b") == "a/b"
-    assert files.shown("/home/me/b") == "/home/me/b"
+    files = Filter("/place/project", "/place/project/.weft", ["/opt2/python", "/"])
+    assert files.shown("/place/project/a/b") == "a/b"
+    assert files.shown("/place/b") == "/place/b"
     for path, reads, writes in (
-        ("/home/me/project/a", True, True),
-        ("/home/me/project/.weft/runs/x", False, False),
-        ("/home/me/project/__pycache__/a.pyc", False, False),
+        ("/place/project/a", True, True),
+        ("/place/project/.weft/runs/x", False, False),
+        ("/place/project/__pycache__/a.pyc", False, False),
         ("/usr/lib/x.so", False, True),
         ("/opt2/python/os.py", False, True),
         ("/dev/null", False, False),

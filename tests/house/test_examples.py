@@ -36,7 +36,7 @@ def test_hello(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"said": "hello, world"}
 
 
-@pytest.mark.parametrize("name", ["dataflow", "limits"])
+@pytest.mark.parametrize("name", ["races", "dataflow", "limits"])
 def test_it_succeeds(tmp_path: Path, name: str) -> None:
     done = run(tmp_path, name)
     assert done.returncode == 0, done.stderr

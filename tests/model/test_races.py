@@ -7,7 +7,7 @@ import pytest
 
 from weft.model import races
 from weft.model.globs import meet, pattern
-from weft.model.races import Race, find_races, shares
+from weft.model.races import Race, cure, find_races, shares
 from weft.model.workflow import Flow, Shell, Step, Workflow
 
 
@@ -92,6 +92,30 @@ EACH = "[1]"
             [],
         ),
         ([step("f", writes="${{ item }}", for_each=EACH), step("g", reads="${{ item }}", for_each=EACH)], ["f g"]),
+        # fallbacks and what comes last
+        ([step("a", writes="x", fallback="g"), step("g", writes="x", role="fallback"), step("d", "a", reads="x")], []),
+        ([step("a", writes="x", fallback="g"), step("g", reads="y", role="fallback"), step("d", writes="y")], ["d g"]),
+        (
+            [
+                step("h", writes="x", role="fallback"),
+                step("g", "y", writes="x", role="fallback", fallback="h"),
+                step("a", writes="x", fallback="g"),
+                step("d", "a", reads="x"),
+                step("y", writes="x"),
+            ],
+            ["y a", "y d"],
+        ),
+        ([step("z", reads="x", role="finally"), step("a", writes="x"), step("b", "a"), step("y", reads="x", role="finally")], []),
+        ([step("z", reads="x", role="finally"), step("y", writes="x", role="finally")], ["z y"]),
+        (
+            [
+                step("z", role="finally", fallback="g"),
+                step("g", writes="x", role="fallback"),
+                step("a", writes="x"),
+                step("y", writes="x", role="finally"),
+            ],
+            ["y g"],
+        ),
         # sub-workflows
         ([step("a", writes="x"), inner("s", step("b", reads="x"))], ["a s/b"]),
         ([step("a", writes="x"), inner("s", step("b", reads="x"), needs="a"), step("z", "s", writes="x")], []),
@@ -189,3 +213,10 @@ def test_pairs_are_counted_beyond_those_that_are_told() -> None:
     found = find_races(flow(*(step(f"s{n}", writes="log") for n in range(100))), 7)
     assert (found.count, len(found.pairs), len(found.racing)) == (4950, 7, 100)
     assert isinstance(found.pairs[0], Race)
+
+
+def test_what_orders_steps_of_sub_workflows() -> None:
+    nested = flow(step("a"), inner("s", step("u", "w"), step("v"), step("w"), needs="b"), step("b"))
+    assert cure(nested, "s/v", "s/u") == ("s/u", "needs: [w, v]")
+    assert cure(nested, "a", "s/u") == ("s", "needs: [b, a]")
+    assert cure(nested, "s/u", "a") == ("a", "needs: [s]")

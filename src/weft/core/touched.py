@@ -131,16 +131,21 @@ def find_seen(state: State, seen: Mapping[str, Seen], started: Sequence[str]) ->
 
 def _before(state: State, number: Mapping[str, int]) -> dict[int, int]:
     """For each of the numbered steps, those that a path leads from, as bits."""
-    graph = state.graph
+    graph, early = state.graph, 0
     before, found = [0] * len(graph), dict[int, int]()
-    for i in graph.order:
-        mask, before[i] = before[i], 0  # masks of all steps at once would be large
+    late = {i for i in range(len(graph)) if any(state.steps[j].role == "finally" for j in (i, *graph.above(i)))}
+    for i in sorted(graph.order, key=late.__contains__) if late else graph.order:
+        mask, before[i] = before[i] | (early if i in late else 0), 0  # masks of all steps at once would be large
         n = number.get(graph.ids[i])
         if n is not None:
             found[n] = mask
             mask |= 1 << n
+            early |= 0 if i in late else 1 << n
         for j in graph.links[i]:
             before[j] |= mask
+    for user, fallback in [(step.id, step.fallback) for step in state.steps if step.fallback]:
+        if user in number and fallback in number:  # it started when the step had failed that names it
+            found[number[fallback]] |= found[number[user]] | 1 << number[user]
     return found
 
 

@@ -53,7 +53,7 @@ class Graph:
         left = list(map(len, self.needs))
         for user in users.values():
             left[user] += 1
-        order = _walk(left, after, 0)
+        order = walk(left, after, 0)
         if len(order) != len(self.ids):
             raise ValueError("a step needs, by others, the step whose fallback it is")
         return order
@@ -140,12 +140,12 @@ class Graph:
         for after in self.links:
             for j in after:
                 left[j] += 1
-        return _walk(left, self.links, 0)
+        return walk(left, self.links, 0)
 
     def _sorted(self, first: int) -> list[int]:
         """The steps from number `first` on, in topological order. Raises ValueError if they form a cycle."""
         left = [sum([need >= first for need in needs]) for needs in self.needs[first:]] if first else list(map(len, self.needs))
-        order = _walk(left, self.dependents, first)
+        order = walk(left, self.dependents, first)
         if len(order) != len(left):
             raise ValueError("the needs form a cycle")
         return order
@@ -190,7 +190,7 @@ class Graph:
         return path
 
 
-def _walk(left: list[int], after: Sequence[Sequence[int]], first: int) -> list[int]:
+def walk(left: list[int], after: Sequence[Sequence[int]], first: int) -> list[int]:
     """Numbers from `first` on in topological order, without those on a cycle. `left`: how many stand before each; spent here."""
     order = [i for i, count in enumerate(left, first) if not count]
     for i in order:  # grows while it is walked

@@ -14,7 +14,7 @@ import msgspec
 
 from weft.model.expression import Expression
 from weft.model.globs import Pattern, meet, meetings, pattern
-from weft.model.graph import Graph
+from weft.model.graph import Graph, walk
 from weft.model.template import parse_template, strings
 from weft.model.tokens import ExpressionError
 from weft.model.workflow import Flow, Step, Value, Workflow
@@ -118,13 +118,47 @@ _Names: TypeAlias = frozenset[tuple[str, str]]
 """What refers to the item of a fan-out: (root, ""), or (root, first word of the path)."""
 
 
-class _Level(NamedTuple):
-    """The steps of one workflow: their graph, and for each its sharer, if it is one, and the level below it, if it has one."""
+class _Level:
+    """The steps of one workflow, in an `order` in which they may settle: for each what it `needs`, its sharer, if it is one, and
+    the level below it, if it has one. `beside`: fallbacks of what it needs, which have settled too if they ran. `late` ones start
+    when all others have settled."""
 
-    steps: Sequence[Step]
-    graph: Graph
-    sharers: list[Sharer | None]
-    below: list["_Level | None"]
+    def __init__(self, steps: Sequence[Step]) -> None:
+        graph = Graph(steps)
+        self.steps = steps
+        self.sharers: list[Sharer | None] = [None] * len(steps)
+        self.below: list[_Level | None] = [None] * len(steps)
+        self.needs = list(graph.needs)
+        self.beside: dict[int, list[int]] = {}
+        self.late = {i for i, step in enumerate(steps) if step.role == "finally"}
+        self.order = graph.order
+        fallbacks = {i: graph.index[step.fallback] for i, step in enumerate(steps) if step.fallback}
+        if fallbacks:
+            self._fall_back(graph, fallbacks)
+        if self.late:
+            self.order = sorted(self.order, key=self.late.__contains__)
+
+    def _fall_back(self, graph: Graph, fallbacks: dict[int, int]) -> None:
+        """A fallback starts after the step that names it, and who needs that step starts after both."""
+        standing = {i: [i] for i in range(len(self.steps))}
+        for i in fallbacks:
+            at = i
+            while at in fallbacks:
+                at = fallbacks[at]
+                standing[i].append(at)
+        for user, fallback in fallbacks.items():
+            self.needs[fallback] = (*self.needs[fallback], user)
+            if user in self.late:
+                self.late.update(standing[user])
+        ahead: list[list[int]] = []
+        for i, needs in enumerate(self.needs):
+            beside = self.beside[i] = [each for need in graph.needs[i] for each in standing[need][1:]]
+            ahead.append([*needs, *beside, *(early for each in standing[i][1:] for early in graph.needs[each])])
+        after: list[list[int]] = [[] for _ in ahead]
+        for i, those in enumerate(ahead):
+            for before in those:
+                after[before].append(i)
+        self.order = walk(list(map(len, ahead)), after, 0)
 
 
 class _Plan:
@@ -140,7 +174,7 @@ class _Plan:
     def level(self, workflow: Workflow, path: str, items: tuple[_Names, ...], flow: str) -> _Level:
         """Take in the steps of a workflow. `items`: what refers to those of the fan-outs around it, the outermost first."""
         steps = workflow.steps
-        level = _Level(steps, Graph(steps), [None] * len(steps), [None] * len(steps))
+        level = _Level(steps)
         for i, step in enumerate(steps):
             own = (*items, frozenset({(step.item, ""), ("key", "")})) if step.for_each is not None else items
             if isinstance(step.action, Flow):
@@ -230,15 +264,22 @@ class _Search:
     def _visit(self, level: _Level, before: int, firm: int) -> int:
         """Go over a level. `before`: who has settled before any step of it starts; `firm`: not only as seen from one instance.
         Returns all of the level."""
-        graph, everybody = level.graph, 0
-        left = list(map(len, graph.dependents))
+        everybody = early = 0
+        left = [0] * len(level.steps)
+        for needs in level.needs:
+            for need in needs:
+                left[need] += 1
         done: dict[int, int] = {}
         firmly: dict[int, int] = {}
-        for i in graph.order:
-            step, mine, mine_firm = level.steps[i], before, firm
-            for need in graph.needs[i]:
+        alone: dict[int, int] = {}
+        for i in level.order:
+            step, others = level.steps[i], early if i in level.late else 0
+            for fallback in level.beside.get(i, ()):
+                others |= alone[fallback]
+            mine, mine_firm = before | others, firm | others
+            for need in level.needs[i]:
                 mine |= done[need]
-                mine_firm |= firmly[need] if graph.ids[need] == step.wired else done[need]
+                mine_firm |= firmly[need] if level.steps[need].id == step.wired else done[need]
                 left[need] -= 1
                 if not left[need]:
                     del done[need], firmly[need]  # masks of all steps at once would be large
@@ -248,6 +289,9 @@ class _Search:
             elif below is not None:
                 own = self._visit(below, mine, mine_firm)
             everybody |= own
+            early |= 0 if i in level.late else own
+            if step.role == "fallback":
+                alone[i] = own
             if left[i]:
                 done[i], firmly[i] = mine | own, mine_firm
         return everybody
