@@ -119,11 +119,9 @@ def plan(file: str | None, run_name: str | None, questions: tuple[str, ...], as_
     workflow = msgspec.structs.replace(loaded.workflow, schedule=settings["schedule"], max_parallel=settings["max_parallel"])
     if questions:
         from weft.cli.what_if import show
-        from weft.core.estimates import estimates
-        from weft.sim.foresight import perfect
+        from weft.views.plan import expected
 
-        known = zip(workflow.steps, estimates(workflow, _samples(workflow, settings)), strict=True)
-        past = perfect(workflow, {step.id: estimate.seconds for step, estimate in known}, _limits(settings))
+        past = expected(workflow, _limits(settings), _samples(workflow, settings))
         show(past, questions, of=workflow.name, settings=settings, as_json=as_json)
     else:
         show_plan(workflow, settings, as_json=as_json)

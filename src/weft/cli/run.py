@@ -335,10 +335,11 @@ class View:
         numbers = measure.numbers()
         possible_s = None
         if result.status == "succeeded" and len(numbers.steps) <= FORESIGHT_STEPS_MAX:
-            from weft.sim.foresight import foreseen_makespan_s
+            from weft.sim.foresight import foreseen_makespan_s, keys_of
 
             durations = {step.step: step.run_s for step in numbers.steps}
-            possible_s = foreseen_makespan_s(result.state.workflow, durations, result.state.limits)
+            keys = keys_of(result.state)
+            possible_s = foreseen_makespan_s(result.state.workflow, durations, result.state.limits, keys)
         width, height = screen_size(sys.stderr)
         return render(
             numbers,

@@ -80,6 +80,12 @@ def estimates(workflow: Workflow, samples: Sequence[Sample]) -> list[Estimate]:
     return _estimates([(step.id, step) for step in workflow.steps], samples)
 
 
+def estimates_by_path(workflow: Workflow, samples: Sequence[Sample]) -> dict[str, Estimate]:
+    """The same for the steps of sub-workflows too, by path, without those that stand for others."""
+    steps = [(path, step) for path, step in definitions(workflow) if not isinstance(step.action, Flow)]
+    return {path: estimate for (path, _), estimate in zip(steps, _estimates(steps, samples), strict=True)}
+
+
 def _estimates(steps: Sequence[tuple[str, Step]], samples: Sequence[Sample]) -> list[Estimate]:
     own = _gathered([sample.steps for sample in samples])
     by_action = _gathered([sample.actions for sample in samples])
@@ -117,6 +123,5 @@ def learned(workflow: Workflow, samples: Sequence[Sample]) -> dict[str, float]:
     """The estimates that earlier runs taught, in seconds by step; for the first fact of a run."""
     if not samples:
         return {}
-    steps = [(path, step) for path, step in definitions(workflow) if not isinstance(step.action, Flow)]
-    found = zip(steps, _estimates(steps, samples), strict=True)
-    return {path: estimate.seconds for (path, _), estimate in found if estimate.source in LEARNED}
+    found = estimates_by_path(workflow, samples)
+    return {path: estimate.seconds for path, estimate in found.items() if estimate.source in LEARNED}

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
 from weft.core.state import State
-from weft.model.frame import Scope, type_name
-from weft.model.matrix import combinations
+from weft.model.frame import Scope
+from weft.model.items import items_of
 from weft.model.paths import instance_id
-from weft.model.template import resolve
 from weft.model.workflow import Value
 
 FAN_OUTS_MAX: Final = 256
@@ -42,36 +39,9 @@ class Items:
 
     def _of(self, i: int) -> Mapping[str, Value]:
         if i not in self._known:
-            found = self._evaluate(i)
+            step = self._state.steps[i]
+            found = items_of(step, self._scope_of(step.id))
             if len(self._known) >= FAN_OUTS_MAX:
                 self._known.pop(next(iter(self._known)))
             self._known[i] = found
         return self._known[i]
-
-    def _evaluate(self, i: int) -> Mapping[str, Value]:
-        step = self._state.steps[i]
-        scope = self._scope_of(step.id)
-        value = resolve(step.for_each, scope)
-        if step.matrix and isinstance(value, dict):
-            value = combinations(value, step.items_max)
-        if not isinstance(value, list | dict):
-            raise ValueError(f"`for_each` is {type_name(value)}, where a list or a mapping must be")
-        if len(value) > step.items_max:
-            raise ValueError(f"`for_each` has {len(value):,} items, `items_max` is {step.items_max:,}")
-        pairs = value.items() if isinstance(value, dict) else ((str(n), item) for n, item in enumerate(value))
-        found: dict[str, Value] = {}
-        for default, item in pairs:
-            key = _text(resolve(step.key, {**scope, step.item: item, "key": default})) if step.key else default
-            if key in found:
-                raise ValueError(f"two items of `for_each` have the key `{key}`")
-            found[key] = item
-        return found
-
-
-def _text(key: Value) -> str:
-    """A key is text; numbers and booleans are written as in JSON."""
-    if isinstance(key, str):
-        return key
-    if key is None or isinstance(key, list | dict):
-        raise ValueError(f"`key` is {type_name(key)}, where a text must be")
-    return msgspec.json.encode(key).decode()

@@ -7,6 +7,7 @@ from weft.formats.document import Findings, Where
 from weft.formats.references import References, has_expressions
 from weft.formats.shapes import Fields, quoted
 from weft.model.expression import ExpressionError, parse
+from weft.model.items import followed
 from weft.model.matrix import MODIFIERS, combinations
 from weft.model.nodes import Path
 from weft.model.template import has_template, parse_template, resolve
@@ -117,17 +118,14 @@ def _follows(items: Value, source: str, fields: Fields, references: References, 
             hint = f"write `${{{{ {shown(items.strip())} }}}}`"
         findings.add("W231", f"`{source}` is a text, which has no items", where, hint=hint)
         return ""
-    if not isinstance(whole.node, Path) or len(whole.references) != 1:
-        return ""
-    root, path = whole.references[0].root, whole.references[0].path
-    if len(path) != len(whole.node.keys):
-        return ""
-    if root == "inputs" and len(path) == 1 and references.input_type(path[0]) in _NO_LISTS:
-        type_ = references.input_type(path[0])
-        hint = "let the input be a list: `type: list`"
-        findings.add("W231", f"the input `{path[0]}` is a {type_}, which has no items", where, hint=hint)
-    ends = (root, *path[1:])
-    return str(path[0]) if ends == ("steps", "output") and path[0] in references.fan_outs else ""
+    node = whole.node
+    if isinstance(node, Path) and node.root == "inputs" and len(node.keys) == 1:
+        name, type_ = node.keys[0], references.input_type(str(node.keys[0]))
+        if type_ in _NO_LISTS:
+            hint = "let the input be a list: `type: list`"
+            findings.add("W231", f"the input `{name}` is of type {type_}, which has no items", where, hint=hint)
+    of = followed(items)
+    return of if of in references.fan_outs else ""
 
 
 def _axes(matrix: dict[str, Value]) -> Collection[str] | None:

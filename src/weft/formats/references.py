@@ -55,9 +55,9 @@ class References:
         """The steps that have instances."""
         return self.items
 
-    def input_type(self, name: str | int) -> str:
+    def input_type(self, name: str) -> str:
         """The type of an input; empty if there is none of this name."""
-        declared = self.inputs.get(str(name))
+        declared = self.inputs.get(name)
         return declared.type if declared else ""
 
     def in_value(self, value: Value, path: Path, owner: str | None, *, steps_allowed: bool = True) -> list[str]:

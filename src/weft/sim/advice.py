@@ -14,7 +14,7 @@ import msgspec
 from weft.core.facts import Fact, Limits
 from weft.core.measure import Numbers, StepNumbers
 from weft.core.state import State
-from weft.model.workflow import WAITING_ACTIONS, Workflow
+from weft.model.workflow import WAITING_ACTIONS
 from weft.sim.replay import Past, Tried, past_of
 from weft.sim.what_if import Changes, makespan_s, under
 
@@ -65,7 +65,7 @@ def advise(state: State, numbers: Numbers, facts: Callable[[], Iterable[Fact]], 
     """
     succeeded = state.ended is not None and state.ended.status in ("succeeded", "succeeded_with_errors")
     replays = _replays(numbers)
-    return _best(past_of(facts()), numbers, cpus, replays) if succeeded and replays > 0 else []
+    return _best(past_of(facts()), state, numbers, cpus, replays) if succeeded and replays > 0 else []
 
 
 def _replays(numbers: Numbers) -> int:
@@ -76,10 +76,10 @@ def _replays(numbers: Numbers) -> int:
     return int(min(SIMULATED_STEPS_MAX, numbers.makespan_s * SIMULATED_STEPS_PER_S_MAX) / steps) - 2
 
 
-def _best(past: Past, numbers: Numbers, cpus: int, replays: int) -> list[Advice]:
+def _best(past: Past, state: State, numbers: Numbers, cpus: int, replays: int) -> list[Advice]:
     now_s = makespan_s(past)
     found: dict[tuple[Kind, str], Advice] = {}
-    for change, changed in islice(_candidates(past, numbers, cpus), replays):
+    for change, changed in islice(_candidates(past, state, numbers, cpus), replays):
         then_s = makespan_s(changed)
         advice = msgspec.structs.replace(change, makespan_s=then_s, gain_s=now_s - then_s)
         best = found.get((advice.kind, advice.name))
@@ -89,14 +89,14 @@ def _best(past: Past, numbers: Numbers, cpus: int, replays: int) -> list[Advice]
     return sorted(worth, key=lambda advice: -advice.gain_s)[:ADVICE_MAX]
 
 
-def _candidates(past: Past, numbers: Numbers, cpus: int) -> Iterator[tuple[Advice, Past]]:
+def _candidates(past: Past, state: State, numbers: Numbers, cpus: int) -> Iterator[tuple[Advice, Past]]:
     """Changes that could help, the smaller of two of a kind first, each with the past as it would be."""
     workflow = past.created.workflow
     if workflow.schedule != "dataflow":
         changed = under(past, Changes(schedule="dataflow"))
         yield _advice("schedule", workflow.schedule, "dataflow"), changed
     if numbers.held_s.get("max_parallel") and workflow.schedule != "sequential":
-        yield from _more_at_once(past, numbers, cpus)
+        yield from _more_at_once(past, state, numbers, cpus)
     held = [cause for cause in numbers.held_s if cause in workflow.resources and cause not in OF_THE_MACHINE]
     for pool in held[:POOLS_MAX]:
         slots = workflow.resources[pool].slots
@@ -112,9 +112,9 @@ def _advice(kind: Kind, before: float | str, after: float | str, name: str = "")
     return Advice(kind=kind, name=name, before=before, after=after, makespan_s=0.0, gain_s=0.0)
 
 
-def _more_at_once(past: Past, numbers: Numbers, cpus: int) -> Iterator[tuple[Advice, Past]]:
+def _more_at_once(past: Past, state: State, numbers: Numbers, cpus: int) -> Iterator[tuple[Advice, Past]]:
     """Twice as many at once, and all at once, as far as the processors can take them."""
-    share = _cpu_share(past.created.workflow, numbers.steps)
+    share = _cpu_share(state, numbers.steps)
     most = min(int(CPU_SHARE_MAX * cpus / share), len(numbers.steps)) if share else len(numbers.steps)
     now = past.limits.total or past.limits.computing or past.limits.waiting
     if now is None:
@@ -124,10 +124,10 @@ def _more_at_once(past: Past, numbers: Numbers, cpus: int) -> Iterator[tuple[Adv
             yield _advice("max_parallel", now, more), under(past, Changes(limits=Limits(total=more)))
 
 
-def _cpu_share(workflow: Workflow, steps: list[StepNumbers]) -> float:
+def _cpu_share(state: State, steps: list[StepNumbers]) -> float:
     """Processors that a step keeps busy while it runs, over all steps; 0 where it was not measured."""
     ran_s = sum(step.run_s for step in steps)
-    cpu_s = sum(step.cpu_s for step, of in zip(steps, workflow.steps, strict=True) if not isinstance(of.action, WAITING_ACTIONS))
+    cpu_s = sum(step.cpu_s for step, of in zip(steps, state.steps, strict=True) if not isinstance(of.action, WAITING_ACTIONS))
     return cpu_s / ran_s if ran_s else 0.0
 
 

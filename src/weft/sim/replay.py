@@ -29,6 +29,7 @@ from weft.core.facts import Fact, Limits, Observed
 from weft.core.state import State
 from weft.model.errors import Bug
 from weft.model.output import ErrorRecord, Output
+from weft.model.paths import definition
 
 OK: Final = f.AttemptEnded(at=0.0, step="", attempt=0, outcome="ok", output=Output())
 
@@ -42,7 +43,8 @@ class Tried(msgspec.Struct, frozen=True):
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
     """A run that can be played again. `created` holds its workflow, its seed and its estimates; a step of which no attempt is
-    known takes no time and succeeds, an `if` of which no verdict is known is true."""
+    known takes no time and succeeds, an `if` of which no verdict is known is true. What is known of a step of the file goes for
+    all instances of which nothing else is."""
 
     created: f.RunCreated
     limits: Limits
@@ -125,7 +127,7 @@ class Player:
         self.now = min(times)
 
     def _tried(self, step: str, attempt: int) -> Tried:
-        known = self.past.tried.get(step, (Tried(0.0),))
+        known = self.past.tried.get(step) or self.past.tried.get(definition(step), (Tried(0.0),))
         return known[min(attempt, len(known)) - 1]
 
     def _perform(self, command: Command) -> Observed | None:
@@ -146,7 +148,7 @@ class Player:
                 return f.ItemsEvaluated(
                     at=0.0,
                     step=step,
-                    keys=list(self.past.keys.get(step, ())),
+                    keys=list(self.past.keys.get(step) or self.past.keys.get(definition(step), ())),
                     error=None if step in self.past.keys else self.past.refused.get(step),
                 )
             case EvaluateGroup(step=step):

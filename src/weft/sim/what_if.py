@@ -8,7 +8,7 @@ from weft.core.facts import Limits
 from weft.core.measure import Measure, Numbers
 from weft.model.errors import UsageError
 from weft.model.suggest import did_you_mean
-from weft.model.workflow import Pool, Schedule
+from weft.model.workflow import Pool, Schedule, definitions
 from weft.sim.replay import Past, Player
 
 
@@ -28,9 +28,9 @@ def under(past: Past, changes: Changes) -> Past:
             raise UsageError(f"there is no pool `{name}`; {_hint(name, list(workflow.resources))}")
         if slots < 1:
             raise UsageError(f"a pool has at least 1 slot, `{name}` cannot have {slots}")
-        for step in workflow.steps:
+        for path, step in definitions(workflow):
             if step.resources.get(name, 0) > slots:
-                raise UsageError(f"step `{step.id}` asks for {step.resources[name]} of pool `{name}`, which would have {slots}")
+                raise UsageError(f"step `{path}` asks for {step.resources[name]} of pool `{name}`, which would have {slots}")
     pools = {name: _resized(pool, changes.pools.get(name)) for name, pool in workflow.resources.items()}
     changed = msgspec.structs.replace(workflow, resources=pools, schedule=changes.schedule or workflow.schedule)
     created = msgspec.structs.replace(past.created, workflow=changed)

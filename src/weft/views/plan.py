@@ -10,12 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
-from weft.core.estimates import LEARNED, Estimate, Sample, Source, estimates, kind_of
+from weft.core.demand import weight_of
+from weft.core.estimates import LEARNED, Estimate, Sample, Source, estimates_by_path, kind_of
 from weft.core.facts import Limits
 from weft.model.graph import Graph
 from weft.model.units import format_duration
-from weft.model.workflow import Step, Workflow
-from weft.sim.foresight import Foreseen, foresee
+from weft.model.workflow import Flow, Step, Workflow
+from weft.sim.foresight import Foreseen, foresee, perfect
+from weft.sim.replay import Past
+from weft.views.parts import Part, parts_of
 from weft.views.story import at_once
 from weft.views.text import Cell, Paint, chain, fit, fit_name, names, plural, table, visible
 
@@ -36,22 +39,36 @@ LABEL_WIDTH: Final = 15
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`estimates`, and their seconds in `weights`, by step number; where nothing is known, and so not `timed`, these are steps.
-    `path`: the critical path. `foreseen`: a simulated run under `limits`; None for a workflow that is too large."""
+    """`parts`: every step of the files, those of sub-workflows after the step that they belong to. `estimates` are by path, for
+    one instance of a fan-out; a sub-workflow is what its steps are. `weights` hold their seconds by step number; where nothing is
+    known, and so not `timed`, these are steps. `path`: the critical path. `size`: the steps that a run will have, if a fan-out of
+    which nothing is known has one instance. `foreseen`: a simulated run under `limits`; None if there are too many."""
 
     workflow: Workflow
     limits: Limits
     graph: Graph
     layers: list[list[int]]
-    estimates: list[Estimate]
+    parts: list[Part]
+    estimates: dict[str, Estimate]
     weights: list[float]
     timed: bool
     path: list[int]
+    size: int
     foreseen: Foreseen | None
 
     def count(self, *sources: Source) -> int:
         """Steps whose estimates come from there."""
-        return sum(estimate.source in sources for estimate in self.estimates)
+        return sum(estimate.source in sources for estimate in self.estimates.values())
+
+    @property
+    def work_s(self) -> float:
+        """Of all instances together."""
+        return sum(part.times * self.estimates[part.path].seconds for part in self.parts if part.path in self.estimates)
+
+    @property
+    def open_ended(self) -> int:
+        """Fan-outs of which it is not known how many instances they will have."""
+        return sum(part.step.for_each is not None and part.keys is None for part in self.parts)
 
     def amount(self, weight: float) -> str:
         return format_duration(weight) if self.timed else plural(round(weight), "step")
@@ -59,21 +76,35 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def make(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) -> Plan:
     """The plan, with what the `samples` of earlier runs teach."""
-    graph = Graph(workflow.steps)
-    known = estimates(workflow, samples)
-    weights = [estimate.seconds for estimate in known]
-    durations = dict(zip(graph.ids, weights, strict=True))
+    graph, parts = Graph(workflow.steps), parts_of(workflow)
+    known = estimates_by_path(workflow, samples)
+    durations = {path: estimate.seconds for path, estimate in known.items()}
+    weights = [weight_of(step, durations) for step in workflow.steps]
+    size = sum(part.times for part in parts)
     return Plan(
         workflow=workflow,
         limits=limits,
         graph=graph,
         layers=graph.layers(),
+        parts=parts,
         estimates=known,
         weights=weights,
-        timed=any(estimate.source != "assumed" for estimate in known),
+        timed=any(estimate.source != "assumed" for estimate in known.values()),
         path=graph.critical_path(weights),
-        foreseen=foresee(workflow, durations, limits) if len(graph) <= SIMULATED_STEPS_MAX else None,
+        size=size,
+        foreseen=foresee(workflow, durations, limits, _keys(parts)) if size <= SIMULATED_STEPS_MAX else None,
     )
+
+
+def expected(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) -> Past:
+    """The run that the plan foresees, to be asked what if."""
+    known = {path: estimate.seconds for path, estimate in estimates_by_path(workflow, samples).items()}
+    return perfect(workflow, known, limits, _keys(parts_of(workflow)))
+
+
+def _keys(parts: Sequence[Part]) -> dict[str, Sequence[str]]:
+    """The keys of every fan-out; of one of which nothing is known, one."""
+    return {part.path: ("0",) if part.keys is None else part.keys for part in parts if part.step.for_each is not None}
 
 
 def render(workflow: Workflow, limits: Limits, *, samples: Sequence[Sample] = (), color: bool, width: int = 100) -> str:
@@ -81,7 +112,7 @@ def render(workflow: Workflow, limits: Limits, *, samples: Sequence[Sample] = ()
     plan, paint = make(workflow, limits, samples), Paint(color)
     schedule = "" if workflow.schedule == "dataflow" else f", schedule: {workflow.schedule}"
     size = f"{plural(len(workflow.steps), 'step')} in {plural(len(plan.layers), 'layer')}{schedule}"
-    listed = len(workflow.steps) <= LISTED_STEPS_MAX
+    listed = len(plan.parts) <= LISTED_STEPS_MAX
     lines = [f"{paint(visible(workflow.name), 'bold')}: {size}", ""]
     lines += _steps(plan, paint, width) if listed else _layers(plan, paint, width)
     lines.append("")
@@ -95,19 +126,6 @@ def as_json(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) 
     runs, and `assumed` how many steps count as 1 because nothing is known of them."""
     plan = make(workflow, limits, samples)
     ids, widest = plan.graph.ids, _widest(plan)
-    steps = [
-        {
-            "step": step.id,
-            "layer": plan.graph.layer[i],
-            "needs": step.needs,
-            "resources": step.resources,
-            "expect_s": step.expect_s,
-            "estimate_s": plan.estimates[i].seconds,
-            "estimate_from": plan.estimates[i].source,
-            "estimate_runs": plan.estimates[i].runs,
-        }
-        for i, step in enumerate(workflow.steps)
-    ]
     return {
         "name": workflow.name,
         "schedule": workflow.schedule,
@@ -117,12 +135,31 @@ def as_json(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) 
         "widest_layer": {"layer": widest, "steps": len(plan.layers[widest])} if plan.layers else None,
         "critical_path": [ids[i] for i in plan.path],
         "assumed": plan.count("assumed"),
-        "estimated_work_s": sum(plan.weights),
+        "estimated_work_s": plan.work_s,
         "estimated_span_s": sum(plan.weights[i] for i in plan.path),
         "estimated_makespan_s": plan.foreseen.makespan_s if plan.foreseen else None,
         "parallel_max": plan.foreseen.parallel_max if plan.foreseen else None,
-        "steps": steps,
+        "steps": [_step_as_json(plan, part) for part in plan.parts],
     }
+
+
+def _step_as_json(plan: Plan, part: Part) -> dict[str, Any]:
+    """A fan-out has `instances`, which is null where they are not known, and `wiring`; a step of a sub-workflow has `within`."""
+    step, estimate = part.step, plan.estimates.get(part.path)
+    within = part.path.rpartition("/")[0]
+    found = {
+        "step": part.path,
+        "layer": plan.graph.layer[plan.graph.index[part.path.partition("/")[0]]],
+        "needs": [f"{within}/{need}" for need in step.needs] if within else step.needs,
+        "resources": step.resources,
+        "expect_s": step.expect_s,
+        "estimate_s": estimate.seconds if estimate else None,
+        "estimate_from": estimate.source if estimate else "its steps",
+        "estimate_runs": estimate.runs if estimate else 0,
+    }
+    if step.for_each is not None:
+        found |= {"instances": None if part.keys is None else len(part.keys), "wiring": part.wiring}
+    return found | ({"within": within} if within else {})
 
 
 # ---- the graph ----
@@ -130,24 +167,30 @@ def as_json(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) 
 
 def _steps(plan: Plan, paint: Paint, width: int) -> list[str]:
     rows: list[list[Cell]] = []
+    parts: list[list[Part]] = []
+    for part in plan.parts:
+        if part.depth:
+            parts[-1].append(part)
+        else:
+            parts.append([part])
     for number, layer in enumerate(plan.layers):
         for i in layer:
             label = f"layer {number}" if i == layer[0] else ""
-            step = plan.workflow.steps[i]
-            needs = f"needs {names(step.needs, width // 3)}" if step.needs else ""
-            rows.append(
-                [
-                    (label.ljust(LABEL_WIDTH - 2), "dim"),
-                    visible(step.id),
-                    (needs, "dim"),
-                    (_notes(step, plan.estimates[i]), "dim"),
-                ]
-            )
+            for part in parts[i]:
+                step = part.step
+                needs = f"needs {names(step.needs, width // 3)}" if step.needs else ""
+                name = f"{'  ' * part.depth}{visible(step.id)} {part.count}".rstrip()
+                notes = _notes(part, plan.estimates.get(part.path))
+                rows.append([(label.ljust(LABEL_WIDTH - 2), "dim"), name, (needs, "dim"), (notes, "dim")])
+                label = ""
     return table(rows, paint, width, keep=(0,))
 
 
-def _notes(step: Step, estimate: Estimate) -> str:
-    notes = [_source(step, estimate)] if estimate.source in (*LEARNED, "expect") else []
+def _notes(part: Part, estimate: Estimate | None) -> str:
+    step = part.step
+    notes = [_source(step, estimate)] if estimate and estimate.source in (*LEARNED, "expect") else []
+    notes += [f"sub-workflow {visible(step.action.workflow.name)}"] if isinstance(step.action, Flow) else []
+    notes += [part.wiring] if part.wiring else []
     notes += [f"{visible(pool)} {weight}" for pool, weight in step.resources.items()]
     notes += [f"priority {step.priority}"] if step.priority else []
     notes += [f"if {visible(step.condition)}"] if step.condition else []
@@ -197,6 +240,8 @@ def _facts(plan: Plan, width: int) -> list[tuple[str, str]]:
         *_pools(plan, width),
         ("estimate", _estimate(plan)),
     ]
+    if plan.open_ended:
+        rows.append(("", f"with one instance for each × ?: {plural(plan.open_ended, 'fan-out')} will be known in the run"))
     rows.append(("times", _sources(plan)))
     return rows
 
@@ -205,7 +250,7 @@ def _sources(plan: Plan) -> str:
     """Where the estimates come from, by number of steps."""
     if not plan.timed:
         return "unknown: no earlier run, no `expect`; each step counts the same"
-    runs = max(estimate.runs for estimate in plan.estimates)
+    runs = max(estimate.runs for estimate in plan.estimates.values())
     told = [
         (plan.count("learned"), f"learned from {plural(runs, 'run')}"),
         (plan.count("same action"), "same action"),
@@ -236,14 +281,14 @@ def _at_once(plan: Plan) -> str:
     if plan.workflow.schedule == "sequential":
         return "1 (schedule: sequential)"
     allowed = f"max_parallel: {at_once(plan.limits, plan.workflow.steps)}"
-    return f"{plan.foreseen.parallel_max} of {len(plan.weights):,} here ({allowed})" if plan.foreseen else allowed
+    return f"{plan.foreseen.parallel_max} of {plan.size:,} here ({allowed})" if plan.foreseen else allowed
 
 
 def _pools(plan: Plan, width: int) -> list[tuple[str, str]]:
     takers: dict[str, list[str]] = {name: [] for name in plan.workflow.resources}
-    for step in plan.workflow.steps:
-        for name, weight in step.resources.items():
-            takers[name].append(step.id if weight == 1 else f"{step.id} ({weight})")
+    for part in plan.parts:
+        for name, weight in part.step.resources.items():
+            takers[name].append(part.path if weight == 1 else f"{part.path} ({weight})")
     rows: list[tuple[str, str]] = []
     for name, pool in islice(plan.workflow.resources.items(), POOLS_MAX):
         head = f"{visible(name)}, {plural(pool.slots, 'slot')}: "
@@ -253,7 +298,7 @@ def _pools(plan: Plan, width: int) -> list[tuple[str, str]]:
 
 
 def _estimate(plan: Plan) -> str:
-    work = sum(plan.weights)
+    work = plan.work_s
     if plan.foreseen is None:
         return f"{plan.amount(work)} of work; simulated only up to {plural(SIMULATED_STEPS_MAX, 'step')}"
     makespan = plan.foreseen.makespan_s
