@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from weft.formats import Budgets, load
 from weft.formats.normal import normal, same
+from weft.host.source import read_source
 from weft.model import spec
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -19,11 +20,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def formatted(text: str, name: str = "w.yaml") -> str:
     """The normal form; fails if the workflow changes, a comment is lost, or the second time differs from the first."""
     data = text.encode()
-    before = load(data, name)
+    before = load(data, name, read=read_source)
     assert before.workflow is not None, before.problems
-    after = normal(data, name, Budgets())
-    assert same(before, load(after, name))
-    assert normal(after, name, Budgets()) == after
+    after = normal(data, name, Budgets(), read_source)
+    assert same(before, load(after, name, read=read_source))
+    assert normal(after, name, Budgets(), read_source) == after
     assert comments(text) == comments(after.decode())
     return after.decode()
 
@@ -158,7 +159,7 @@ def test_another_format_in_json_is_only_indented() -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_examples(path: Path) -> None:
-    formatted(path.read_text(), path.name)
+    formatted(path.read_text(), str(path))
 
 
 # ---- any file ----

@@ -14,6 +14,7 @@ from jsonschema import Draft7Validator
 
 from weft.formats import load
 from weft.formats.schema import example, fragment, schema
+from weft.host.source import read_source
 from weft.model.codes import CODES
 from weft.model.options import SETTINGS
 from weft.model.problem import Problem
@@ -195,7 +196,7 @@ def test_pages_are_up_to_date() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.weft.yaml")), ids=lambda path: path.name)
 def test_examples_in_the_repository(path: Path) -> None:
-    found = load(path.read_bytes(), path.name)
+    found = load(path.read_bytes(), str(path), read=read_source)
     assert found.workflow is not None
     from weft.formats.yaml_source import read_yaml
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from weft.formats import load
+from weft.host.source import read_source
 from weft.model.workflow import Python
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -25,7 +26,7 @@ def run(tmp_path: Path, name: str, *inputs: str) -> subprocess.CompletedProcess[
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
 def test_it_loads(path: Path) -> None:
-    loaded = load(path.read_bytes(), path.name)
+    loaded = load(path.read_bytes(), str(path), read=read_source)
     assert [problem.code for problem in loaded.problems] == (["W501"] if path.name == "races.weft.yaml" else [])
     assert loaded.workflow is not None
 
@@ -71,6 +72,28 @@ def test_http(tmp_path: Path) -> None:
         server.shutdown()
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"rows": 3, "status": 200}
+
+
+def test_fan_out(tmp_path: Path) -> None:
+    done = run(tmp_path, "fan_out")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"total": {"rows": 1000, "failed": ["broken"]}}
+    done = run(tmp_path, "fan_out", "sources=[]")
+    assert json.loads(done.stdout) == {"total": {"rows": 0, "failed": []}}
+
+
+def test_matrix(tmp_path: Path) -> None:
+    done = run(tmp_path, "matrix")
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads(done.stdout)["said"]) == ["3.11-debian", "3.11-alpine", "3.14-debian", "3.15-debian"]
+
+
+def test_sub_workflow(tmp_path: Path) -> None:
+    done = run(tmp_path, "sub_workflow")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"once": 5, "most": 3}
+    done = run(tmp_path, "word_count", "text=one two three")
+    assert json.loads(done.stdout) == {"words": 3}
 
 
 def test_failures(tmp_path: Path) -> None:

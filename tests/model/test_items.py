@@ -34,7 +34,7 @@ def test_items(step: Step, items: dict[str, Value]) -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (fan_out("abc"), "is a string"),
+        (fan_out("abc"), "list or a mapping"),
         (fan_out([1, 2], items_max=1), "has 2 items"),
         (fan_out([1, 1], key="${{ item }}"), "two items"),
         (fan_out([None], key="${{ item }}"), "`key` is"),

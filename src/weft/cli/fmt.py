@@ -23,6 +23,7 @@ def fmt(files: tuple[str, ...], write: bool, check: bool, **options: Any) -> Non
     as it is.
     """
     from weft.formats.normal import normal
+    from weft.host.source import read_source
 
     settings = take_settings(options)
     if write and check:
@@ -34,7 +35,7 @@ def fmt(files: tuple[str, ...], write: bool, check: bool, **options: Any) -> Non
         if loaded.workflow is None:
             code = 2
             continue
-        text = normal(data, file, budgets_of(settings))
+        text = normal(data, file, budgets_of(settings), read_source)
         if not (write or check):
             sys.stdout.buffer.write(text)
         elif text != data and check:

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from weft.formats import Budgets, Loaded, is_json, load
 from weft.formats.document import Document, Span, Wanted
@@ -19,6 +19,9 @@ from weft.model import spec
 from weft.model.shape import Either, ListOf, MapOf, Record, Shape
 from weft.model.workflow import Value
 
+if TYPE_CHECKING:
+    from weft.formats.flows import Read
+
 _ALIAS: Final = re.compile(r"\s*:\s*(\*[^\s,\[\]{}]+)")
 _ANCHOR: Final = re.compile(r"&[^\s,\[\]{}]+\s*")
 _NAMED: Final = re.compile(r"(?<![^\s\[{,:])([&*])([^\s,\[\]{}]+)")
@@ -27,13 +30,14 @@ _KEPT: Final = re.compile(r"[|>](?:[1-9]?\+|\+[1-9]?)")
 """The head of a block that keeps the empty lines after it: they belong to its value."""
 
 
-def normal(data: bytes, name: str, budgets: Budgets) -> bytes:
-    """The normal form of a workflow in the native format that loads without a problem; of any other JSON its pretty form."""
-    loaded = load(data, name, budgets=budgets)
+def normal(data: bytes, name: str, budgets: Budgets, read: "Read | None" = None) -> bytes:
+    """The normal form of a workflow in the native format that loads without a problem; of any other JSON its pretty form.
+    `read` is that of `load`."""
+    loaded = load(data, name, budgets=budgets, read=read)
     assert loaded.workflow is not None, "only files without problems have a normal form"
     for moves in (True, False):  # if moving keys spoils something after all, the rest is still worth having
         text = _normal(data, name, budgets, native=loaded.format == "native", moves=moves)
-        if same(loaded, load(text, name, budgets=budgets)):
+        if same(loaded, load(text, name, budgets=budgets, read=read)):
             return text
     return data
 

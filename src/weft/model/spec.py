@@ -291,6 +291,30 @@ _STEP = (
     Key("title", Text(), "What views show beside the id.", "Fetch the rows"),
     Key("description", Text(), "For readers of the file.", "One page per shop."),
     Key(
+        "for_each",
+        Either((_data, ListOf(Anything(data=True)), MapOf(Anything(data=True), "an item", ANY_KEY))),
+        "A list or a mapping, or the `${{ }}` that gives one: the step is done once for each item, all of them at once as far as "
+        "limits allow. The output is a mapping from key to output. If it is `${{ steps.X.output }}` of another step with "
+        "`for_each`, each instance follows the one with the same key.",
+        "${{ inputs.sources }}",
+    ),
+    Key(
+        "matrix",
+        MapOf(Either((_data, ListOf(Anything(data=True)))), "an axis"),
+        "Lists by name: the step is done once for each combination of their items. `exclude` and `include`, lists of mappings, "
+        "take combinations away and add some. The item is called `matrix`, its key is its values, joined by `-`.",
+        "{ python: ['3.11', '3.14'], system: [debian, alpine] }",
+    ),
+    Key("as", _name, "What the item of `for_each` is called in the data of the step.", "source", "item"),
+    Key(
+        "key",
+        _data,
+        "Names each instance of `for_each`: data that refers to the item.",
+        "${{ item.name }}",
+        "the index in a list, the key in a mapping",
+    ),
+    Key("items_max", Integer(1, ITEMS_MOST), "With more items than this the step fails.", "500", "100,000"),
+    Key(
         "run",
         Either((Text(what="a script", field="code"), ListOf(Text(field="data"), filled=True))),
         "Text: a shell script, whose data comes as environment variables from `with`. A list: a program and its arguments, "
@@ -355,30 +379,6 @@ _STEP = (
         "`$WEFT_INPUT`; Python gets it as arguments.",
         '{ day: "${{ inputs.day }}" }',
     ),
-    Key(
-        "for_each",
-        Either((_data, ListOf(Anything(data=True)), MapOf(Anything(data=True), "an item", ANY_KEY))),
-        "A list or a mapping, or the `${{ }}` that gives one: the step is done once for each item, all of them at once as far as "
-        "limits allow. The output is a mapping from key to output. If it is `${{ steps.X.output }}` of another step with "
-        "`for_each`, each instance follows the one with the same key.",
-        "${{ inputs.sources }}",
-    ),
-    Key(
-        "matrix",
-        MapOf(Either((_data, ListOf(Anything(data=True)))), "an axis"),
-        "Lists by name: the step is done once for each combination of their items. `exclude` and `include`, lists of mappings, "
-        "take combinations away and add some. The item is called `matrix`, its key is its values, joined by `-`.",
-        "{ python: ['3.11', '3.14'], system: [debian, alpine] }",
-    ),
-    Key("as", _name, "What the item of `for_each` is called in the data of the step.", "source", "item"),
-    Key(
-        "key",
-        _data,
-        "Names each instance of `for_each`: data that refers to the item.",
-        "${{ item.name }}",
-        "the index in a list, the key in a mapping",
-    ),
-    Key("items_max", Integer(1, ITEMS_MOST), "With more items than this the step fails.", "500", "100,000"),
     Key(
         "if",
         Either((Text(what="an expression", field="condition"), Boolean())),

@@ -1,6 +1,7 @@
 """What a run came to, on one screen: outcome, speedup, what held it back, what failed, and how to go on."""
 
 from collections.abc import Callable, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from weft.core.measure import Numbers
@@ -207,6 +208,6 @@ def _go_on(state: State, run: str, failed: Sequence[int]) -> list[str]:
         return ["", f"cancelled by {visible(state.cancelled.by)}{reason}"]
     if not failed:
         return []
-    step = visible(state.graph.ids[failed[0]])
+    step = quote(visible(state.graph.ids[failed[0]]))
     run = visible(run)
     return ["", f"weft why {run} {step} · weft logs {run} {step} · weft retry {run}"]

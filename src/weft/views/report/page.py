@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from heapq import nsmallest
 from importlib.resources import files
+from shlex import quote
 from typing import Final
 
 import msgspec
@@ -138,13 +139,14 @@ def _failures(state: State, run: str, write: Write) -> str:
         cards.append(_card("the outputs of the run", write(state.outputs.error.message), "", len(cards)))
     for i in failed[:FAILURES_MAX]:
         error, step = state.errors[i], write(state.graph.ids[i])
+        logs = f"weft logs {write(run)} {write(quote(state.graph.ids[i]))}"
         tries = f" after {plural(state.attempts[i], 'attempt')}" if state.attempts[i] > 1 else ""
         soft = " (on_error: continue)" if state.steps[i].on_error == "continue" else ""
         tail = "\n".join(write(line) for line in last_lines(error.tail, TAIL_LINES_MAX))
         body = (
             (f"<pre>{tail}</pre>" if tail else "")
             + (f"<p>hint: {write(error.hint)}</p>" if error.hint else "")
-            + f'<p class="soft"><code>weft logs {write(run)} {step}</code> prints all that it wrote.</p>'
+            + f'<p class="soft"><code>{logs}</code> prints all that it wrote.</p>'
         )
         cards.append(_card(step, f'{write(error.message)}<span class="soft">{tries}{soft}</span>', body, len(cards)))
     more = f'<p class="soft">{len(failed) - FAILURES_MAX:,} more failed; the table has them.</p>' if failed[FAILURES_MAX:] else ""
