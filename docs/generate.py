@@ -12,6 +12,7 @@ from weft.model.shape import (
     Choice,
     Duration,
     Either,
+    Frequency,
     Integer,
     ListOf,
     MapOf,
@@ -49,12 +50,12 @@ A workflow is one document of YAML 1.2 or JSON with the same keys, in a file tha
 `no`, `on` and `yes` are texts; tags, merge keys and a second document are refused. `weft schema` prints a JSON Schema with
 which editors complete and check files.
 
-`${{ }}` is evaluated in data: in `with`, `env`, `if`, `outputs` and in `run` as a list. A text that is one whole `${{ }}`
+`${{ }}` is evaluated in data: in `with`, `env`, `if`, `outputs`, `per` and in `run` as a list. A text that is one whole `${{ }}`
 keeps the type of its value. In code, and everywhere else, it is refused; `$${{` stands for the text `${{`. More on them in
 [Expressions](../expressions.md).
 
 A duration is a number of seconds, or a text with units (`250ms`, `90s`, `1h30m`, `2d`). A size is a text with a unit (`64MB`,
-`512MiB`).
+`512MiB`). A rate is a number of starts for a stretch of time (`60/min`, `10/s`, `5/100ms`).
 """
     return "\n".join([NOTICE, intro, *sections, extra])
 
@@ -63,6 +64,8 @@ def section(record: Keys) -> str:
     lines = [f"## {upper(record.what)}", ""]
     if record.one_of:
         lines += [f"Each has exactly one of {', '.join(f'`{name}`' for name in record.one_of)}.", ""]
+    if record.some_of:
+        lines += [f"It has at least one of {', '.join(f'`{name}`' for name in record.some_of)}.", ""]
     lines += ["| key | type | default | meaning | example |", "|---|---|---|---|---|"]
     for key in record.keys:
         names = ", ".join(f"`{name}`" for name in (key.name, *key.spellings))
@@ -90,6 +93,8 @@ def kind(shape: Shape) -> str:
             return "duration"
         case Size():
             return "size"
+        case Frequency():
+            return "rate"
         case ListOf():
             return f"list of {kind(shape.item)}"
         case MapOf():

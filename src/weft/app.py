@@ -18,7 +18,7 @@ from weft.core.state import State
 from weft.model.errors import MachineError, UsageError
 from weft.model.output import Output
 from weft.model.workflow import Argv, Flow, Http, Js, Lua, Python, Shell, Sleep, Step, Value, Wasm, Workflow, definitions
-from weft.ports import Journal, Observer, OutputStore, Runner
+from weft.ports import Gauge, Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
@@ -64,11 +64,12 @@ def cpu_count() -> int:
 
 
 def limits_of(max_parallel: int | str, cpus: int) -> Limits:
-    """What `max_parallel` means here: a number bounds all attempts; `auto` (or 0) those that compute, and those that wait."""
+    """What `max_parallel` means here: a number bounds all attempts; `auto` (or 0) those that compute, and those that wait;
+    `adaptive` begins like `auto`."""
     if max_parallel == "unlimited":
         return Limits()
-    if max_parallel in ("auto", 0):
-        return Limits(computing=cpus, waiting=WAITING_MAX)
+    if max_parallel in ("auto", "adaptive", 0):
+        return Limits(computing=cpus, waiting=WAITING_MAX, adaptive=max_parallel == "adaptive")
     return Limits(total=int(max_parallel))
 
 
@@ -363,6 +364,7 @@ def _drive(
                 outputs=outputs or {},
                 secrets=secrets,
                 successes=book,
+                gauge=_gauge(options.limits),
                 observers=options.observers,
                 grace_s=options.grace_s,
                 signals=options.signals,
@@ -417,6 +419,15 @@ def _runners(workflow: Workflow, folder: Path, workers: int, options: Options) -
 
         runners[Sleep] = SleepRunner()
     return runners
+
+
+def _gauge(limits: Limits) -> Gauge | None:
+    """What tells how hard the machine works, if anything depends on it."""
+    if not limits.adaptive:
+        return None
+    from weft.host.pressure import MachineGauge
+
+    return MachineGauge(cpu_count())
 
 
 def fail_fast(workflow: Workflow) -> Workflow:

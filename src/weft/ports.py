@@ -17,6 +17,12 @@ class Clock(Protocol):
         ...
 
 
+class Gauge(Protocol):
+    def read(self) -> tuple[float, float]:
+        """Pressure on CPU and on memory since the last call, each between 0 and 1. Does not block."""
+        ...
+
+
 # ---- journal ----
 
 

@@ -20,6 +20,8 @@ what happened is only noted, `dropped` if not even that. A line without an arrow
                                            what the last attempt of a did; `a#1 ok`: attempt 1
     a ok uses 5, a fails uses 5            and what it reported: 5 tokens, a cost of 0.5
     a true, a false, a broken              the verdict of its `if`
+    a keys red=x                           the keys of its pools
+    pressure 0.9 0                         that on CPU and memory
     a same, a new                          an earlier run has succeeded with its fingerprint, or has not
     a items x y, a items, a items broken   the keys of a fan-out; none for a sub-workflow
     a output, a output broken              that of a sub-workflow was evaluated
@@ -67,8 +69,9 @@ def step(id_: str, needs: str = "", *, retry: int | Retry = 0, sleep: bool = Fal
     return Step(id=id_, action=action, needs=tuple(needs.split()), retry=retry, **settings)
 
 
-def flow(*steps: Step, pools: dict[str, int] | None = None, **settings: Any) -> Workflow:
-    resources = {name: Pool(slots=slots) for name, slots in (pools or {}).items()}
+def flow(*steps: Step, pools: dict[str, Any] | None = None, **settings: Any) -> Workflow:
+    """`pools`: slots, or a Pool."""
+    resources = {name: of if isinstance(of, Pool) else Pool(slots=of) for name, of in (pools or {}).items()}
     return Workflow(name="story", steps=steps, resources=resources, **settings)
 
 
@@ -89,6 +92,7 @@ class Story:
         self.options = options
         self.state = State()
         self.facts: list[Fact] = []
+        self.wake_at: float | None = None
         self.now = 0.0
 
     def tell(self, line: str) -> Turn:
@@ -104,6 +108,7 @@ class Story:
     def turn(self, observed: Sequence[Observed]) -> Turn:
         turn = receive(self.state, observed, self.now)
         self.facts += turn.facts
+        self.wake_at = turn.wake_at
         assert audit(self.state) == []
         assert list(doubts(turn)) == []
         assert truth(replay(self.facts)) == truth(self.state)
@@ -137,6 +142,10 @@ class Story:
                 yield f.GroupEvaluated(at=0.0, step=id_, error=_error("input") if broken else None)
             case ["outputs", *broken]:
                 yield f.OutputsEvaluated(at=0.0, outputs={}, error=_error("input") if broken else None)
+            case ["pressure", cpu, memory]:
+                yield f.PressureObserved(at=0.0, cpu=float(cpu), memory=float(memory))
+            case [id_, "keys", *keys]:
+                yield f.ConditionEvaluated(at=0.0, step=id_, verdict=True, keys=dict(key.split("=") for key in keys))
             case [id_, "true" | "false" | "broken" as verdict]:
                 error = _error("input") if verdict == "broken" else None
                 yield f.ConditionEvaluated(at=0.0, step=id_, verdict=verdict == "true", error=error)
@@ -160,8 +169,8 @@ class Story:
             todo += [f"{id_} new" for id_ in self.fingerprinted()]
             todo += [f"{id_} items {self._keys(id_)}" for id_ in self.growing()]
             todo += [f"{ids[i]} output" for i, s in enumerate(self.state.status) if s.name == "EXPANDED" and not todo]
-            if not todo and self.state.backoff_until:
-                self.now = min(self.state.backoff_until.values())
+            if not todo and self.wake_at is not None and (self.state.backoff_until or any(self.state.ready)):
+                self.now = self.wake_at
                 todo = ["+0"]
             self.tell(", ".join(todo or ["outputs"]))
         raise AssertionError("the story does not end")
@@ -179,7 +188,7 @@ class Story:
             step = self.state.steps[i]
             if (
                 self._at_the_door(i, status)
-                and step.condition
+                and (step.condition or (not step.grows and any(self.workflow.resources[pool].per for pool in step.resources)))
                 and i not in self.state.verdicts
                 and not (step.grows and step.each_if)
             ):
@@ -296,11 +305,23 @@ def _words(fact: Fact) -> str:
             return f"cancel {step} ({cause})"
         case f.StepsSkipped(steps=steps, reason=reason, because=because):
             return f"skip {' '.join(steps)} ({reason}{because and ' ' + because})"
+        case f.UnitsReserved(step=step, pools=pools):
+            return f"reserve {' '.join(_pool(of.pool, of.key) for of in pools)} for {step}"
+        case f.PoolResized(pool=pool, key=key, slots=slots):
+            return f"resize {_pool(pool, key)} to {slots}"
+        case f.BreakerOpened(pool=pool, key=key, until=until):
+            return f"open {_pool(pool, key)} until {until:g}"
+        case f.BreakerClosed(pool=pool, key=key):
+            return f"close {_pool(pool, key)}"
         case f.RunSuspended():
             return "suspended"
         case f.RunEnded(status=status):
             return status
     return ""
+
+
+def _pool(name: str, key: str) -> str:
+    return f"{name}[{key}]" if key else name
 
 
 def check(workflow: Workflow, script: str, expected: str, limits: Limits | None = None, **options: Any) -> Story:

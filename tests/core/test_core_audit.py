@@ -9,6 +9,7 @@ from weft.core.audit import audit
 from weft.core.facts import Limits, RunEnded, SuspendRequested
 from weft.core.state import Attempt, State
 from weft.core.status import Status
+from weft.model.workflow import Breaker, Pool
 
 WORKFLOW = flow(
     step("a", resources={"p": 1}),
@@ -92,3 +93,53 @@ def test_each_thing_that_can_be_wrong_is_seen(change: Callable[[State], None], s
     state = well()
     change(state)
     assert sentence in audit(state)
+
+
+LIMITED = flow(
+    step("a", resources={"p": 1}),
+    step("b", resources={"p": 1}),
+    pools={"p": Pool(slots=1, adaptive=True, breaker=Breaker(failures=2))},
+)
+
+
+def curb(attribute: str, value: object) -> Callable[[State], None]:
+    return lambda state: setattr(state.curbs, attribute, value)
+
+
+def reserve(i: int, pools: frozenset[int]) -> Callable[[State], None]:
+    def change(state: State) -> None:
+        state.curbs.holder, state.curbs.reserved = i, pools
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (curb("sizes", {3: 2}), "pool `p` has been given 2 slots of 1"),
+        (curb("sizes", {0: 1}), "pool `max_parallel` has been given 1 slots of None"),
+        (curb("open_until", {3: 9.0}), "the breaker of pool `p` is open until 9.0 for no reason"),
+        (curb("open_until", {0: 9.0}), "the breaker of pool `max_parallel` is open until 9.0 for no reason"),
+        (curb("strikes", {3: 2}), "the breaker of pool `p` is closed after 2 failures in a row"),
+        (curb("trials", {3: 0}), "step `a` does not try whether pool `p` may be closed"),
+        (curb("overtaken", {0: 1}), "step `a` cannot be overtaken, it is running"),
+        (curb("reserved", frozenset({3})), "pools [3] are reserved for step None, which asks for []"),
+        (reserve(1, frozenset({2})), "pools [2] are reserved for step 1, which asks for [0, 1, 3]"),
+        (reserve(1, frozenset({3})), "units are reserved for step `b`, which was not overtaken so often"),
+    ],
+)
+def test_each_curb_that_can_be_wrong_is_seen(change: Callable[[State], None], sentence: str) -> None:
+    story = Story(LIMITED)
+    story.tell("begin")
+    change(story.state)
+    assert sentence in audit(story.state)
+
+
+def test_what_is_reserved_fits_nobody_else() -> None:
+    """It is no neglect that a step waits for units that are kept for another one."""
+    story = Story(flow(step("a", resources={"p": 2}, priority=1), step("b", resources={"p": 1}), pools={"p": 2}))
+    story.tell("begin")
+    state = story.state
+    settle(state)
+    reserve(0, frozenset({3}))(state)
+    assert "step `b` is ready and fits, and was not started" not in audit(state)

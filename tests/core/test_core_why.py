@@ -66,6 +66,7 @@ MANY = " ".join(f"n{i}" for i in range(11))
                 reason="it asks for a place under `max_parallel (computing)`, 0 free; held by `a`",
                 steps=("a",),
                 pool="max_parallel (computing)",
+                cause="slots",
             ),
         ),
         (
@@ -78,7 +79,14 @@ MANY = " ".join(f"n{i}" for i in range(11))
             flow(step("a", sleep=True, resources={"mem": 3}), step("b", sleep=True, resources={"mem": 2}), pools={"mem": 4}),
             "begin",
             "b",
-            Why(step="b", status="held", reason="it asks for 2 of pool `mem`, 1 free; held by `a`", steps=("a",), pool="mem"),
+            Why(
+                step="b",
+                status="held",
+                reason="it asks for 2 of pool `mem`, 1 free; held by `a`",
+                steps=("a",),
+                pool="mem",
+                cause="slots",
+            ),
         ),
         (
             flow(step("a")),

@@ -42,9 +42,14 @@ PLACES: dict[str, tuple[str, ...]] = {
     "pool": ("resources", "extra"),
     "defaults": ("defaults",),
     "retry": ("steps", "extra", "retry"),
+    "breaker": ("resources", "extra", "breaker"),
     "step": ("steps", "extra"),
 }
-REQUIRED: dict[str, dict[str, Value]] = {"step": {"run": "echo extra"}, "retry": {"times": 1}, "pool": {"slots": 1}}
+REQUIRED: dict[str, dict[str, Value]] = {
+    "step": {"run": "echo extra"},
+    "retry": {"times": 1},
+    "pool": {"slots": 1, "rate": "60/min"},
+}
 KEYS = [(record, key, spelling) for record in PLACES for key in RECORDS[record].keys for spelling in (key.name, *key.spellings)]
 
 

@@ -122,7 +122,7 @@ class Model:
         limit = 1 if self.workflow.schedule == "sequential" else self.workflow.max_parallel
         every = {"all": inf if limit == "unlimited" else float(limit)} if limit not in ("auto", 0) else {}
         slots = every or {"waiting": 256, "computing": self.given.cpus}
-        slots |= {name: pool.slots for name, pool in self.workflow.resources.items()}
+        slots |= {name: pool.slots or inf for name, pool in self.workflow.resources.items()}
         held = [self.demand(other.step) for other in self.open() if self.alive(other)]
         return all(sum(of.get(pool, 0) for of in held) + n <= slots.get(pool, inf) for pool, n in self.demand(node.step).items())
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from weft.core import adapt, decide, dispatch, halt, verdict, why
 from weft.core import apply as applying
-from weft.core import decide, dispatch, halt, verdict, why
 from weft.core import facts as f
 from weft.core.commands import EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
+from weft.core.curbs import Curbs
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.turn import Turn
@@ -113,14 +114,42 @@ def write_behind(good: Any, turn: Turn) -> None:
     turn.state.failed_soft += 1
 
 
-def any_fits(good: Any, turn: Turn, free: Any, rank: Any, k: int) -> Any:
+def any_fits(good: Any, turn: Turn, free: Any, rank: Any) -> Any:
     """One unit is enough, whatever a step asks for."""
     enough = dict.fromkeys(range(len(turn.state.demands.pools)), 1e9)
-    return good(turn, {pool: 1e9 if free[pool] > 0 else 0 for pool in enough}, rank, k)
+    return good(turn, {pool: 1e9 if free[pool] > 0 else 0 for pool in enough}, rank)
 
 
-def start_twice(good: Any, turn: Turn, free: Any, rank: Any, k: int) -> Any:
-    lacking = good(turn, free, rank, k)
+def any_number_tries(good: Any, curbs: Curbs, pool: int) -> Any:
+    """An attempt that tries keeps nobody out."""
+    trials, curbs.trials = curbs.trials, {}
+    found = good(curbs, pool)
+    curbs.trials = trials
+    return found
+
+
+def grow_too_far(good: Any, turn: Turn, pool: int) -> None:
+    name, key = turn.state.demands.name[pool]
+    if turn.state.demands.spec[pool].adaptive:
+        turn.emit(f.PoolResized(at=turn.now, pool=name, key=key, slots=9))
+
+
+def reserve_at_once(good: Any, turn: Turn, free: Any) -> None:
+    first = turn.state.first_ready()
+    if first is not None and len(turn.state.demands.of(first)) > 2 and turn.state.curbs.holder is None:
+        pools = [f.PoolKey(*turn.state.demands.name[pool]) for pool, _ in turn.state.demands.of(first)[2:]]
+        turn.emit(f.UnitsReserved(at=turn.now, step=turn.state.graph.ids[first], pools=pools))
+
+
+def forget_keys(state: State, fact: f.ConditionEvaluated) -> None:
+    """Each step is thought to have a key of its own."""
+    i = index(state, fact)
+    state.demands.assign(i, state.steps[i], dict.fromkeys(fact.keys, fact.step))
+    state.make_room()
+
+
+def start_twice(good: Any, turn: Turn, free: Any, rank: Any) -> Any:
+    lacking = good(turn, free, rank)
     if lacking is None and turn.commands:
         turn.order(turn.commands[-1])
     return lacking
@@ -231,6 +260,20 @@ SABOTAGES: dict[str, Sabotage] = {
     "waiting steps are not limited": swaps(State, "free", partial(unlimited, which=range(2, 3))),
     "pools are ignored": swaps(State, "free", partial(unlimited, which=NAMED)),
     "one unit is enough": swaps(dispatch, "_offer", any_fits),
+    "a rate is no limit": swaps(
+        Curbs, "closed", lambda good, curbs, pool: good(curbs, pool) if pool in curbs.open_until else (-1.0, "rate")
+    ),
+    "buckets are full after a crash": swaps(Curbs, "note_engine", lambda good, curbs, at: None),
+    "breakers do not open": swaps(adapt, "_judge_breaker", lambda good, turn, pool: None),
+    "an open breaker lets everybody start": swaps(
+        Curbs, "closed", lambda good, curbs, pool: (-1.0, "breaker") if pool in curbs.open_until else good(curbs, pool)
+    ),
+    "any number of attempts try": swaps(Curbs, "closed", any_number_tries),
+    "nobody is told when a pool opens": swaps(decide, "next_opening", lambda good, state: None),
+    "a pool grows too far": swaps(adapt, "_judge_size", grow_too_far),
+    "keys are not looked at": applies(f.ConditionEvaluated, forget_keys),
+    "reserved units are for everybody": swaps(Curbs, "keeps", lambda good, curbs, pool, rank: 0),
+    "units are reserved too early": swaps(dispatch, "_reserve", reserve_at_once),
     "stopping attempts hold nothing": applies(f.AttemptStopping, release),
     "a slot leaks": applies(f.AttemptEnded, lambda state, fact: state.holders[0].setdefault(1, set()).add(index(state, fact))),
     "freed units are not looked at": applies(f.AttemptEnded, lambda state, fact: state.stirred.clear()),
@@ -270,10 +313,11 @@ SABOTAGES: dict[str, Sabotage] = {
     "the state changes without a fact": swaps(decide, "dispatch", write_behind),
     "who leaves starts things": swaps(decide, "dispatch", start_anyway),
     # what is said
-    "why names any pool": says(Status.READY, lambda state, i, said: replace(said, pool="red")),
+    "why names any pool": swaps(why, "_why_held", lambda good, *a: replace(good(*a), pool="red")),
+    "why gives a wrong cause": swaps(why, "_why_held", lambda good, *a: replace(good(*a), cause="breaker")),
     "why names settled steps": says(Status.WAITING, lambda state, i, said: replace(said, steps=tuple(state.graph.ids))),
     "why says nothing": says(Status.RUNNING, lambda state, i, said: replace(said, reason="")),
-    "the core is never called back": swaps(decide, "_next_timer", lambda good, state: None),
+    "the core is never called back": swaps(decide, "_next_timer", lambda good, *a: None),
 }
 
 

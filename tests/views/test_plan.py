@@ -67,6 +67,7 @@ def test_as_json() -> None:
         "schedule": "dataflow",
         "limits": {"total": None, "computing": 2, "waiting": 256},
         "pools": {"database": 1},
+        "pool_limits": {"database": {"slots": 1}},
         "layers": 4,
         "widest_layer": {"layer": 0, "steps": 2},
         "critical_path": ["fetch", "load", "report", "cool_down"],

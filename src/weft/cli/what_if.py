@@ -47,7 +47,7 @@ def parse(texts: Sequence[str]) -> Changes:
         if not (name and equals and value):
             raise UsageError(f"`--what-if {text}`: write `max_parallel=8`, or a pool and its slots like `database=4`")
         if name == "max_parallel":
-            known = value if value in ("auto", "unlimited") else _number(text, value, least=0)
+            known = value if value in ("auto", "unlimited", "adaptive") else _number(text, value, least=0)
             changes = msgspec.structs.replace(changes, limits=app.limits_of(known, app.cpu_count()))
         elif name == "schedule":
             changes = msgspec.structs.replace(changes, schedule=_schedule(value))

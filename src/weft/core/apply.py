@@ -35,6 +35,7 @@ def _move(state: State, i: int, event: Event) -> None:
     state.status[i] = after
     if before is Status.READY:
         state.ready[state.demands.kind[i]].discard(i)
+        state.stirred |= state.curbs.note_left(i)
     if after.settled:
         _settle(state, i)
 
@@ -119,6 +120,7 @@ def _engine_attached(state: State, fact: f.EngineAttached) -> None:
     if state.deadline is not None:
         state.deadline += fact.at - state.now  # no time has passed for the run while no engine worked on it
     state.limits = fact.limits
+    state.curbs.note_engine(fact.at)
     state.suspending = None
     state.suspended = False
 
@@ -133,6 +135,8 @@ def _attempt_ended(state: State, fact: f.AttemptEnded) -> None:
     started = _release(state, i, fact.attempt)
     if fact.usage:
         state.used = state.used.plus(fact.usage)
+    cannot_tell = fact.outcome == "cancelled" or (fact.error is not None and fact.error.kind == "input")
+    state.curbs.note_end(i, started, ok=None if cannot_tell else fact.outcome == "ok", error=fact.error)
     if fact.outcome == "ok":
         state.took_s[i] = fact.at - started
         if fact.stored and fact.stored.refused:
@@ -148,7 +152,7 @@ def _attempt_ended(state: State, fact: f.AttemptEnded) -> None:
 
 def _attempt_lost(state: State, fact: f.AttemptLost) -> None:
     i = state.graph.index[fact.step]
-    _release(state, i, fact.attempt)
+    state.curbs.note_end(i, _release(state, i, fact.attempt), ok=None)
     _move(state, i, Event.LOST)
     state.pending[i] = fact
     state.agenda.append(i)
@@ -157,6 +161,9 @@ def _attempt_lost(state: State, fact: f.AttemptLost) -> None:
 def _condition_evaluated(state: State, fact: f.ConditionEvaluated) -> None:
     i = state.graph.index[fact.step]
     state.verdicts[i] = fact
+    if fact.keys:
+        state.demands.assign(i, state.steps[i], fact.keys)
+        state.make_room()
     state.unblocked_seq[i] = state.seq
     state.agenda.append(i)
 
@@ -181,6 +188,31 @@ def _cancel_requested(state: State, fact: f.CancelRequested) -> None:
 def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
     state.suspending = fact
     state.halt_due = True
+
+
+def _pressure_observed(state: State, fact: f.PressureObserved) -> None:
+    pass  # what follows from it is a fact of its own
+
+
+def _units_reserved(state: State, fact: f.UnitsReserved) -> None:
+    pools = frozenset(state.demands.number[of.pool, of.key] for of in fact.pools)
+    state.curbs.note_reserved(state.graph.index[fact.step], pools)
+
+
+def _pool_resized(state: State, fact: f.PoolResized) -> None:
+    pool = state.demands.number[fact.pool, fact.key]
+    state.curbs.note_resized(pool, fact.slots, fact.at)
+    state.stirred.add(pool)
+
+
+def _breaker_opened(state: State, fact: f.BreakerOpened) -> None:
+    state.curbs.note_opened(state.demands.number[fact.pool, fact.key], fact.until)
+
+
+def _breaker_closed(state: State, fact: f.BreakerClosed) -> None:
+    pool = state.demands.number[fact.pool, fact.key]
+    state.curbs.note_closed(pool)
+    state.stirred.add(pool)
 
 
 def _retry_requested(state: State, fact: f.RetryRequested) -> None:
@@ -229,6 +261,7 @@ def _steps_ready(state: State, fact: f.StepsReady) -> None:
             heappush(state.timers, (deadline, i, 0))
         k, rank = state.demands.kind[i], state.demands.rank[i]
         state.ready[k].add(i)
+        heappush(state.line, rank)
         heappush(state.queues[k], rank)
         pool, weight = state.lacking[k]
         state.stirred.add(pool)
@@ -259,6 +292,10 @@ def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
     state.alive[i] = Attempt(fact.attempt, fact.at)
     for pool, weight in state.demands.of(i):
         state.holders[pool].setdefault(weight, set()).add(i)
+    state.curbs.note_start(i, fact.at)
+    first = state.first_ready()
+    if first is not None and state.demands.rank[first] < state.demands.rank[i]:
+        state.curbs.note_overtaken(first)
     step = state.steps[i]
     if step.retry.max_elapsed_s is not None or step.deadline_s is not None:
         state.first_started.setdefault(i, fact.at)
@@ -380,6 +417,11 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.CancelRequested: _cancel_requested,
     f.SuspendRequested: _suspend_requested,
     f.RetryRequested: _retry_requested,
+    f.PressureObserved: _pressure_observed,
+    f.UnitsReserved: _units_reserved,
+    f.PoolResized: _pool_resized,
+    f.BreakerOpened: _breaker_opened,
+    f.BreakerClosed: _breaker_closed,
     f.StepsReady: _steps_ready,
     f.StepsAdded: _steps_added,
     f.AttemptStarted: _attempt_started,

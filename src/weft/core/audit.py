@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from weft.core.curbs import OVERTAKEN_MAX
+from weft.core.demand import COMPUTING
 from weft.core.fallback import blocked
 from weft.core.state import State
 from weft.core.status import Status
@@ -16,6 +18,7 @@ def audit(state: State) -> list[str]:
         *_audit_counts(state),
         *_audit_slots(state),
         *_audit_roles(state),
+        *_audit_curbs(state),
         *_audit_progress(state),
     ]
 
@@ -101,8 +104,36 @@ def _audit_slots(state: State) -> Iterator[str]:
                 wanted.setdefault(weight, set()).add(i)
         if state.holders[pool] != wanted:
             yield f"pool `{name}` is held by {state.holders[pool]}, alive are {wanted}"
-        if state.free(pool) < 0:
-            yield f"pool `{name}` is exceeded by {-state.free(pool)}"
+        slots, taken = state.demands.slots(pool, state.limits), sum(weight * len(of) for weight, of in wanted.items())
+        if slots is not None and taken > slots and not (pool == COMPUTING and state.limits.adaptive):
+            yield f"pool `{name}` is exceeded by {taken - slots}"
+
+
+def _audit_curbs(state: State) -> Iterator[str]:
+    curbs, demands = state.curbs, state.demands
+    for pool, size in curbs.sizes.items():
+        adapts, most = demands.spec[pool].adaptive, demands.slots(pool, state.limits)
+        if size < 1 or (pool != COMPUTING and (not adapts or most is None or size > most)):
+            yield f"pool `{demands.pools[pool]}` has been given {size} slots of {most}"
+    for pool, until in curbs.open_until.items():
+        breaker = demands.spec[pool].breaker
+        if breaker is None or curbs.strikes.get(pool, 0) < breaker.failures:
+            yield f"the breaker of pool `{demands.pools[pool]}` is open until {until} for no reason"
+    for pool, strikes in curbs.strikes.items():
+        breaker = demands.spec[pool].breaker
+        if pool not in curbs.open_until and (breaker is None or strikes >= breaker.failures):
+            yield f"the breaker of pool `{demands.pools[pool]}` is closed after {strikes} failures in a row"
+    for pool, i in curbs.trials.items():
+        if i not in state.alive or pool not in curbs.open_until:
+            yield f"step `{state.graph.ids[i]}` does not try whether pool `{demands.pools[pool]}` may be closed"
+    for i in curbs.overtaken:
+        if state.status[i] is not Status.READY:
+            yield f"step `{state.graph.ids[i]}` cannot be overtaken, it is {state.status[i].name.lower()}"
+    asked = set() if curbs.holder is None else {pool for pool, _ in demands.of(curbs.holder)}
+    if not curbs.reserved <= asked or (curbs.holder is None) != (not curbs.reserved):
+        yield f"pools {sorted(curbs.reserved)} are reserved for step {curbs.holder}, which asks for {sorted(asked)}"
+    if curbs.holder is not None and curbs.overtaken.get(curbs.holder, 0) < OVERTAKEN_MAX:
+        yield f"units are reserved for step `{state.graph.ids[curbs.holder]}`, which was not overtaken so often"
 
 
 def _audit_progress(state: State) -> Iterator[str]:
@@ -125,11 +156,24 @@ def _audit_progress(state: State) -> Iterator[str]:
         return
     for i, status in enumerate(state.status):
         name = f"step `{state.graph.ids[i]}`"
-        if status is Status.READY and all(state.free(pool) >= weight for pool, weight in state.demands.of(i)):
+        if status is Status.READY and _fits(state, i):
             yield f"{name} is ready and fits, and was not started"
         if status is Status.WAITING and not state.unsettled[i] and not blocked(state, i):
-            step = state.steps[i]
-            asked = (step.condition and i not in state.verdicts) or step.grows or (step.reuse and i not in state.prints)
+            step, keyed = state.steps[i], any(state.workflow.resources[pool].per for pool in state.steps[i].resources)
+            asked = ((step.condition or keyed) and i not in state.verdicts) or step.grows
+            asked = asked or (step.reuse and i not in state.prints)
             parked = state.workflow.schedule == "layers" and state.graph.layer[i] > state.front
             if not asked and not parked:
                 yield f"{name} waits for nothing"
+
+
+def _fits(state: State, i: int) -> bool:
+    """Whether step i could start from what nobody holds and nothing keeps from it."""
+    curbs, ranks = state.curbs, state.demands.rank
+    for pool, weight in state.demands.of(i):
+        kept = 0
+        if curbs.holder is not None and pool in curbs.reserved and ranks[i] > ranks[curbs.holder]:
+            kept = dict(state.demands.of(curbs.holder))[pool]
+        if state.free(pool) - kept < weight or curbs.closed(pool)[0] > state.now:
+            return False
+    return True

@@ -10,8 +10,9 @@ from heapq import heappop
 import msgspec
 
 from weft.core import facts as f
+from weft.core.adapt import adapt, follow_machine
 from weft.core.commands import EvaluateOutputs, Leave
-from weft.core.dispatch import dispatch
+from weft.core.dispatch import dispatch, next_opening
 from weft.core.facts import Observed
 from weft.core.fallback import blocked, fail
 from weft.core.groups import expand
@@ -36,6 +37,7 @@ def receive(state: State, observed: Iterable[Observed], now: float) -> Turn:
         while state.agenda or state.halt_due or _spends_too_much(turn):
             _settle_agenda(turn)
             _fire_timers(turn)  # a backoff may last no time at all
+        adapt(turn)
         dispatch(turn)
         begins = _finish(turn)
     turn.wake_at = _next_timer(state)
@@ -116,6 +118,9 @@ def _next_timer(state: State) -> float | None:
     due = [state.timers[0][0]] if state.timers else []
     if state.deadline is not None and _can_time_out(state) and not state.ended:
         due.append(state.deadline)
+    opening = None if state.halted else next_opening(state)
+    if opening is not None:
+        due.append(opening)
     return min(due, default=None)
 
 
@@ -182,6 +187,8 @@ def _admit(turn: Turn, fact: Observed) -> None:
             turn.emit(msgspec.structs.replace(fact, found=None))
             if fact.found:
                 turn.emit(f.StepReused(at=turn.now, step=fact.step, run=fact.found.run, output=fact.found.output))
+        case f.PressureObserved():
+            follow_machine(turn, fact)
         case f.OutputsEvaluated() if state.open == state.last_open and state.outputs is None and not state.ending:
             turn.emit(fact)
         case f.CancelRequested() if not state.cancelled or (state.ending and not state.cut_short):

@@ -1,7 +1,10 @@
 """What each step asks for, and in which order steps are served: fixed when the step is added, read by everybody.
 
-`max_parallel` is a pool like any other, or rather three: all attempts, those that compute, those that wait. A step belongs to
-the kind of steps that ask for exactly the same, so a turn looks at kinds and not at every ready step.
+- `max_parallel` is a pool like any other, or rather three: all attempts, those that compute, those that wait. That of a fan-out
+  is one of its own, which its instances take.
+- A pool with `per` is a pool for each key. The keys of a step are known once the engine has evaluated them, just before it is
+  ready; until then the step stands among those that have none.
+- A step belongs to the kind of steps that ask for exactly the same, so a turn looks at kinds and not at every ready step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +15,7 @@ import msgspec
 from weft.core.facts import Limits
 from weft.model.graph import Graph
 from weft.model.paths import definition
-from weft.model.workflow import WAITING_ACTIONS, Flow, Step, Workflow
+from weft.model.workflow import WAITING_ACTIONS, Flow, Pool, Step, Workflow
 
 TOTAL: Final = 0
 COMPUTING: Final = 1
@@ -43,16 +46,28 @@ def weight_of(step: Step, estimates: Mapping[str, float]) -> float:
 
 
 class Demands:
-    """`pools[p]` is a pool's name, `kinds[k]` a distinct demand, `kind[i]` that of step i, `rank[i]` its place in the order of
-    dispatch. `shares` are those of COMPUTING and WAITING that anybody asks for. `tail[i]`: how long what follows step i takes."""
+    """`pools[p]` is a pool's name, `spec[p]` what the workflow says of it, `number` the reverse: of a name and a key, which is
+    empty without `per`. `kinds[k]` is a distinct demand, `kind[i]` that of step i, `rank[i]` its place in the order of dispatch.
+    `shares` are those of COMPUTING and WAITING that anybody asks for. `heaviest[p]`: the most that a step asks of a pool.
+    `paced[k]`: the pools of a demand that have a rate or a breaker.
+    `tail[i]`: how long what follows step i takes."""
 
     def __init__(self, workflow: Workflow) -> None:
         self.pools = ["max_parallel", "max_parallel (computing)", "max_parallel (waiting)", *workflow.resources]
-        self._slots = [pool.slots for pool in workflow.resources.values()]
+        self.spec = [Pool()] * (WAITING + 1) + list(workflow.resources.values())
+        self.name = [(name, "") for name in self.pools]
+        self.number = {name: p for p, name in enumerate(self.name)}
+        self.heaviest: dict[int, int] = {}
         self._sequential = workflow.schedule == "sequential"
-        self._number = {name: p for p, name in enumerate(self.pools)}
+        self._keyed = frozenset(name for name, pool in workflow.resources.items() if pool.per)
+        self._fans: set[int] = set()
+        self._bounds: dict[int, tuple[int, ...]] = {}
+        """For a fan-out or a sub-workflow: the pools that all below it take, for its own `max_parallel` and for those above."""
+        self._inherited: dict[int, tuple[int, ...]] = {}
+        """For a step: those that it takes."""
         self._known: dict[Demand, int] = {}
         self.kinds: list[Demand] = []
+        self.paced: list[tuple[int, ...]] = []
         self.kind: list[int] = []
         self.shares: set[int] = set()
         self.rank: list[Rank] = []
@@ -64,20 +79,62 @@ class Demands:
         weights = [weight_of(step, estimates) for step in steps]
         after, place = (0.0, ()) if parent is None else (self.tail[parent], self.rank[parent][2])
         inner = 0 if parent is None else len(graph.children.get(parent, ())) - len(steps)
-        for step in steps:
-            share = WAITING if isinstance(step.action, WAITING_ACTIONS) else COMPUTING
-            named = sorted([(self._number[name], weight) for name, weight in step.resources.items()])
-            self.kind.append(self._kind(((TOTAL, 1), (share, 1), *named)))
+        bounds = () if parent is None else self._bounds.get(parent, ())
+        if bounds:
+            self._inherited.update(dict.fromkeys(range(first, first + len(steps)), bounds))
+        for i, step in enumerate(steps, first):
+            self.kind.append(self._kind(self._demand(step, bounds, {})))
+            if step.grows:
+                self._bound(i, step, bounds, instance=parent in self._fans)
         for n, (step, remaining) in enumerate(zip(steps, graph.remaining_among_latest(weights), strict=True)):
             self.tail.append(after + remaining - weights[n])
             order = (0, 0.0) if self._sequential else (-step.priority, -after - remaining)
             self.rank.append((*order, (*place, inner + n), first + n))
 
+    def keyed(self, step: Step) -> bool:
+        """Whether what an attempt of the step takes is known only when keys have been evaluated."""
+        return not step.grows and not self._keyed.isdisjoint(step.resources)
+
+    def assign(self, i: int, step: Step, keys: Mapping[str, str]) -> None:
+        """Let step i take the pools of its keys. A pool of which no key is given is shared by all such steps."""
+        self.kind[i] = self._kind(self._demand(step, self._inherited.get(i, ()), keys))
+
+    def _demand(self, step: Step, bounds: tuple[int, ...], keys: Mapping[str, str]) -> Demand:
+        share = WAITING if isinstance(step.action, WAITING_ACTIONS) else COMPUTING
+        named = [(self._pool(name, keys.get(name, "")), weight) for name, weight in step.resources.items()]
+        return ((TOTAL, 1), (share, 1), *sorted([*named, *[(pool, 1) for pool in bounds]]))
+
+    def _pool(self, name: str, key: str) -> int:
+        pool = self.number.get((name, key))
+        if pool is None:
+            pool = self._new(f"{name}[{key}]", (name, key), self.spec[self.number[name, ""]])
+        return pool
+
+    def _new(self, shown: str, name: tuple[str, str], spec: Pool) -> int:
+        self.pools.append(shown)
+        self.name.append(name)
+        self.spec.append(spec)
+        self.number[name] = len(self.pools) - 1
+        return len(self.pools) - 1
+
+    def _bound(self, i: int, step: Step, bounds: tuple[int, ...], *, instance: bool) -> None:
+        """Note what all below a step take. An instance has its `max_parallel` from its fan-out, which has the pool."""
+        if step.max_parallel is not None and not instance:
+            name = f"max_parallel of {step.id}"
+            bounds = (*bounds, self._new(name, (name, ""), Pool(slots=step.max_parallel)))
+        if step.for_each is not None:
+            self._fans.add(i)
+        if bounds:
+            self._bounds[i] = bounds
+
     def _kind(self, demand: Demand) -> int:
         k = self._known.setdefault(demand, len(self.kinds))
         if k == len(self.kinds):
             self.kinds.append(demand)
+            self.paced.append(tuple(pool for pool, _ in demand[2:] if self.spec[pool].rate or self.spec[pool].breaker))
             self.shares.add(demand[1][0])
+            for pool, weight in demand[2:]:
+                self.heaviest[pool] = max(weight, self.heaviest.get(pool, 1))
         return k
 
     def of(self, i: int) -> Demand:
@@ -87,7 +144,7 @@ class Demands:
     def slots(self, pool: int, limits: Limits) -> int | None:
         """Capacity of a pool; None: unlimited."""
         if pool > WAITING:
-            return self._slots[pool - WAITING - 1]
+            return self.spec[pool].slots
         if self._sequential:
             return 1
         return (limits.total, limits.computing, limits.waiting)[pool]

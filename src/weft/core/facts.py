@@ -34,6 +34,8 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     total: int | None = None
     computing: int | None = None
     waiting: int | None = None
+    adaptive: bool = False
+    """`computing` is where it begins; from there it follows the pressure on the machine."""
 
 
 class Given(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -50,6 +52,13 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     key: str = ""
     wrote: dict[str, str] = {}
     refused: str = ""
+
+
+class PoolKey(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A pool, and of one with `per` the key."""
+
+    pool: str
+    key: str = ""
 
 
 # ---- observed ----
@@ -126,11 +135,14 @@ class AttemptLost(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ConditionEvaluated(Base, frozen=True, omit_defaults=True, kw_only=True):
-    """The verdict of a step's `if`; with `error` when it could not be evaluated."""
+    """What the engine evaluates just before a step is ready: the verdict of its `if`, and its keys; with `error` when something
+    could not be evaluated."""
 
     step: str
     verdict: bool
     error: ErrorRecord | None = None
+    keys: dict[str, str] = {}
+    """For each pool with `per` that the step takes, the value of `per` as text."""
 
 
 class FingerprintTaken(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -180,6 +192,14 @@ class SuspendRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
 
     how: Literal["drain", "kill"]
     by: str = ""
+
+
+class PressureObserved(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """How hard it is to get at a processor and at memory on this machine, each between 0 (easy) and 1. The engine tells it only
+    if it changes what `max_parallel: adaptive` allows."""
+
+    cpu: float
+    memory: float
 
 
 class RetryRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -271,6 +291,38 @@ class StepsSkipped(Base, frozen=True, omit_defaults=True, kw_only=True):
     because: str = ""
 
 
+class UnitsReserved(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """This step is the first in the order and has been overtaken too often: what becomes free of these pools is kept for it."""
+
+    step: str
+    pools: list[PoolKey]
+
+
+class PoolResized(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """An adaptive pool has so many slots now."""
+
+    pool: str
+    key: str = ""
+    slots: int
+    reason: str = ""
+
+
+class BreakerOpened(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """So many attempts in a row failed that held this pool: nothing that takes it starts before `until`."""
+
+    pool: str
+    key: str = ""
+    until: float
+    failures: int = 0
+
+
+class BreakerClosed(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The attempt that tried succeeded: whatever takes this pool may start again."""
+
+    pool: str
+    key: str = ""
+
+
 class RunTimedOut(Base, frozen=True, omit_defaults=True, kw_only=True):
     """The run has taken longer than its `timeout`: what runs is stopped, nothing else starts."""
 
@@ -309,6 +361,7 @@ Witnessed: TypeAlias = (
     | CancelRequested
     | SuspendRequested
     | RetryRequested
+    | PressureObserved
 )
 Observed: TypeAlias = Witnessed | Answer
 Decided: TypeAlias = (
@@ -323,6 +376,10 @@ Decided: TypeAlias = (
     | StepFailed
     | StepCancelled
     | StepsSkipped
+    | UnitsReserved
+    | PoolResized
+    | BreakerOpened
+    | BreakerClosed
     | RunTimedOut
     | BudgetSpent
     | RunEnding

@@ -1,15 +1,17 @@
 """The whole scheduling truth of one run. `apply` alone writes it; everybody else reads.
 
 - No counter of free slots exists: `holders` lists the living steps by what they hold, and what is free is computed from it.
-- `agenda`, `parked`, `timers`, `queues`, `posted`, `lacking`, `heads`, `stirred`, `halt_due` and `outputs_due` are worklists that
-  apply fills and the deciders empty. They hold candidates, not truth: an entry that no longer applies is dropped by whoever takes
-  it out, so a replay may leave as many as it likes.
+- `agenda`, `parked`, `timers`, `queues`, `posted`, `lacking`, `heads`, `stirred`, `line`, `halt_due` and `outputs_due` are
+  worklists that apply fills and the deciders empty. They hold candidates, not truth: an entry that no longer applies is dropped
+  by whoever takes it out, so a replay may leave as many as it likes.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from heapq import heappop
 
 from weft.core import facts as f
+from weft.core.curbs import Curbs
 from weft.core.demand import LAST, TOTAL, Demands, Rank
 from weft.core.facts import Limits
 from weft.core.status import Status
@@ -49,6 +51,8 @@ class State:
     have not settled; `ending`: they run now, `cut_short`: and are not wanted. `used`: what attempts have reported as used.
     `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the steps that hold so much of
     it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will not be reused.
+
+    `curbs`: what bounds pools beside their holders. `line`: ranks of ready steps, of which the first that is still ready counts.
 
     For the dispatcher: `queues` holds the ranks of ready steps by kind; `posted` the rank of the one that stands for its kind
     among the `heads`, which are sorted by what was `lacking`: a pool, and so much of it. The heads of `stirred` pools are to be
@@ -114,6 +118,8 @@ class State:
         self.layer_open = [0] * len(self.layers)
         self.front = self.front_seq = 0
         self.demands = Demands(workflow)
+        self.curbs = Curbs(self.demands)
+        self.line: list[Rank] = []
         self.holders: list[dict[int, set[int]]] = []
         self.ready: list[set[int]] = []
         self.queues: list[list[Rank]] = []
@@ -233,13 +239,24 @@ class State:
         return "suspend" if self.suspending else None
 
     def free(self, pool: int) -> float:
-        """Units of a pool that no living attempt holds; infinite without a limit."""
-        slots = self.demands.slots(pool, self.limits)
+        """Units of a pool that no living attempt holds; infinite without a limit, and negative after the pool has shrunk."""
+        slots = self.curbs.slots(pool, self.limits)
         return float("inf") if slots is None else slots - sum([weight * len(of) for weight, of in self.holders[pool].items()])
 
     def holding(self, pool: int) -> list[int]:
         """The steps whose attempts hold units of a pool, in file order."""
         return sorted([i for of in self.holders[pool].values() for i in of])
+
+    def first_ready(self) -> int | None:
+        """The first ready step in the order of dispatch."""
+        while self.line and self.status[self.line[0][-1]] is not Status.READY:
+            heappop(self.line)
+        return self.line[0][-1] if self.line else None
+
+    def asks(self, i: int) -> bool:
+        """Whether the engine has to evaluate something before step i is ready: its `if`, or keys of pools."""
+        step = self.steps[i]
+        return bool(step.condition and not (step.grows and step.each_if)) or self.demands.keyed(step)
 
     def depends_on(self, i: int) -> int:
         """Number of the last fact without which no attempt of step i may start."""

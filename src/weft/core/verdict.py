@@ -66,7 +66,7 @@ def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
         verdicts.skip(step.id, "need_failed", _origin(turn, failed))
     elif verdict is None and not state.uses_status(i) and not any_succeeded(state, i):
         verdicts.skip(step.id, "needs_skipped", step.needs[0])
-    elif verdict is None and step.condition and not (step.grows and step.each_if):
+    elif verdict is None and state.asks(i):
         turn.order(EvaluateCondition(step=step.id))
     elif step.grows and (verdict is None or (verdict.verdict and not verdict.error)):
         turn.order(EvaluateItems(step=step.id))

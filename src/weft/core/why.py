@@ -1,15 +1,20 @@
 """Why a step waits, runs or ended as it did: said from the state alone, for every status."""
 
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
 import msgspec
 
+from weft.core.curbs import Cause, Lack
 from weft.core.fallback import blocked
 from weft.core.state import State
 from weft.core.status import Status
+from weft.model.units import format_rate
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """`status` is a word of the glossary, `reason` one lower-case sentence, `steps` the steps that it names, `pool` the pool,
-    `until` an instant in seconds since the epoch."""
+    `until` an instant in seconds since the epoch. `cause`: what a held step lacks in the pool."""
 
     step: str
     status: str
@@ -19,7 +24,11 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
     reuse: str = ""
     """Why a step with `reuse` was run all the same, and whether its success will be reused."""
+    cause: Cause | Literal[""] = ""
 
+
+_Answer: TypeAlias = tuple[str, tuple[str, ...], float | None]
+"""A reason, the steps that it names, and an instant."""
 
 NAMED_MAX = 8
 """More names than these do not make a sentence clearer; `steps` has all of them."""
@@ -33,9 +42,12 @@ def status_word(state: State, i: int) -> str:
 _WORDS = {Status.READY: "held", Status.EXPANDED: "running"}
 
 
-def why(state: State, i: int) -> Why:
-    """The reason for the status of step i after a whole turn."""
-    found = _WAITING[state.status[i]](state, i) if state.status[i] in _WAITING else _why_settled(state, i)
+def why(state: State, i: int, now: float | None = None) -> Why:
+    """The reason for the status of step i after a whole turn. `now`: the time of the last fact, if no later one is given."""
+    if state.status[i] is Status.READY:
+        found = _why_held(state, i, state.now if now is None else max(now, state.now))
+    else:
+        found = _WAITING[state.status[i]](state, i) if state.status[i] in _WAITING else _why_settled(state, i)
     return msgspec.structs.replace(found, step=state.graph.ids[i], status=status_word(state, i), reuse=_why_run(state, i))
 
 
@@ -82,20 +94,61 @@ def _why_waiting(state: State, i: int) -> Why:
         return _why(f"`schedule: layers` lets layer {layer} start after {_names(open_)}", open_)
     if state.steps[i].grows and (i in state.verdicts or not state.steps[i].condition or state.steps[i].each_if):
         return _why("what it stands for is being evaluated")
-    if state.steps[i].reuse and (i in state.verdicts or not state.steps[i].condition):
+    if state.steps[i].reuse and (i in state.verdicts or not state.asks(i)):
         return _why("its fingerprint is being taken")
-    return _why("its `if` is being evaluated")
+    return _why("its `if` is being evaluated" if state.steps[i].condition else "the keys of its pools are being evaluated")
 
 
-def _why_held(state: State, i: int) -> Why:
-    for pool, weight in state.demands.of(i):
-        free = state.free(pool)
-        if free < weight:
-            name, holders = state.demands.pools[pool], tuple(state.graph.ids[j] for j in state.holding(pool))
-            units = f"{weight} of pool `{name}`" if name in state.workflow.resources else f"a place under `{name}`"
-            return _why(f"it asks for {units}, {free:g} free; held by {_names(holders)}", holders, name, state.deadline_of(i))
-    suspended = "the run is suspended: `weft resume` goes on"
-    return _why(suspended if state.halted else "it starts with this turn", until=state.deadline_of(i))
+def _why_held(state: State, i: int, now: float) -> Why:
+    lack, deadline = state.curbs.lack(i, state.free, now), state.deadline_of(i)
+    if lack is None or (state.halted and not lack.weight):
+        return _why("the run is suspended: `weft resume` goes on" if state.halted else "it starts with this turn", until=deadline)
+    reason, steps, until = _LACKING[lack.cause](state, lack)
+    found = _why(reason, steps, state.demands.pools[lack.pool], deadline if until is None else until)
+    return msgspec.structs.replace(found, cause=lack.cause)
+
+
+def _lacking_slots(state: State, lack: Lack) -> _Answer:
+    name, free = state.demands.pools[lack.pool], max(0, state.free(lack.pool))
+    holders = tuple(state.graph.ids[j] for j in state.holding(lack.pool))
+    declared = state.demands.name[lack.pool][0] in state.workflow.resources
+    units = f"{lack.weight} of pool `{name}`" if declared else f"a place under `{name}`"
+    now, full = state.curbs.slots(lack.pool, state.limits), state.demands.slots(lack.pool, state.limits)
+    resized = f" of {now} (it adapts, between 1 and {full})" if declared and now != full else ""
+    return f"it asks for {units}, {free:g} free{resized}; held by {_names(holders)}", holders, None
+
+
+def _lacking_reserved(state: State, lack: Lack) -> _Answer:
+    holder = state.curbs.holder
+    assert holder is not None
+    id_, name, free = state.graph.ids[holder], state.demands.pools[lack.pool], state.free(lack.pool)
+    overtaken = f"which comes first and was overtaken {state.curbs.overtaken[holder]} times"
+    return f"it asks for {lack.weight} of pool `{name}`; the {free:g} free are reserved for `{id_}`, {overtaken}", (id_,), None
+
+
+def _lacking_token(state: State, lack: Lack) -> _Answer:
+    rate = state.demands.spec[lack.pool].rate
+    assert rate is not None
+    words = format_rate(rate.starts, rate.window_s)
+    until, _ = state.curbs.closed(lack.pool)
+    return f"pool `{state.demands.pools[lack.pool]}` lets {words} start, and has no token left", (), until
+
+
+def _lacking_breaker(state: State, lack: Lack) -> _Answer:
+    name, trial = state.demands.pools[lack.pool], state.curbs.trials.get(lack.pool)
+    if trial is not None:
+        id_ = state.graph.ids[trial]
+        return f"the breaker of pool `{name}` is half open: `{id_}` tries whether it can be closed", (id_,), None
+    strikes, until = state.curbs.strikes[lack.pool], state.curbs.open_until[lack.pool]
+    return f"the breaker of pool `{name}` is open after {strikes} failures in a row", (), until
+
+
+_LACKING: dict[Cause, Callable[[State, Lack], _Answer]] = {
+    "slots": _lacking_slots,
+    "reserved": _lacking_reserved,
+    "rate": _lacking_token,
+    "breaker": _lacking_breaker,
+}
 
 
 def _why_running(state: State, i: int) -> Why:
@@ -127,7 +180,6 @@ def _why_backing_off(state: State, i: int) -> Why:
 
 _WAITING = {
     Status.WAITING: _why_waiting,
-    Status.READY: _why_held,
     Status.RUNNING: _why_running,
     Status.STOPPING: _why_stopping,
     Status.EXPANDED: _why_expanded,

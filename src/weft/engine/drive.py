@@ -12,11 +12,12 @@ from weft.engine.control import Control
 from weft.engine.engine import Engine
 from weft.engine.folder import RunFolder
 from weft.engine.jobs import Jobs
+from weft.engine.pressure import PressureWatch
 from weft.engine.reuse import Reuse
 from weft.engine.shutdown import Shutdown
 from weft.engine.values import Values
 from weft.model.output import Output
-from weft.ports import Journal, Observer, OutputStore, Runner, Successes
+from weft.ports import Gauge, Journal, Observer, OutputStore, Runner, Successes
 
 SWITCH_S: Final = 0.001
 """How long the loop may keep the interpreter from the journal's writer. At the default of 5 ms a commit that ends while a turn is
@@ -34,6 +35,7 @@ async def drive(
     outputs: Mapping[str, Output],
     secrets: Mapping[str, str],
     successes: Successes,
+    gauge: Gauge | None,
     observers: Sequence[Observer],
     grace_s: float,
     signals: bool,
@@ -65,12 +67,15 @@ async def drive(
     )
     control = Control(engine, folder)
     shutdown = Shutdown(engine, grace_s, say)
+    pressure = PressureWatch(engine.post, gauge)
     await control.start()
     if signals:
         shutdown.install()
     try:
+        pressure.start()
         await engine.run(first)
     finally:
+        pressure.stop()
         await control.close()
         if signals:
             shutdown.remove()

@@ -23,9 +23,11 @@ from weft.model.inputs import check_inputs
 from weft.model.output import ErrorRecord, Output
 from weft.model.paths import definition
 from weft.model.template import expressions, resolve
-from weft.model.workflow import Flow, Value
+from weft.model.workflow import Flow, Step, Value, Workflow
 from weft.ports import OutputStore
 
+KEY_LENGTH_MAX = 200
+"""A key of a pool is journalled with each step that has it, and shown beside the name of the pool."""
 SCOPES_MAX = 4096
 """Scopes of sub-workflows that are kept; one that is asked for again later is made again."""
 
@@ -115,13 +117,15 @@ class Values:
     # ---- what the core asks for ----
 
     def condition(self, step: str) -> f.ConditionEvaluated:
-        """The verdict of the `if` of a step, or why there is none."""
-        text = self.state.steps[self.state.graph.index[step]].condition
+        """The verdict of the `if` of a step, and the keys of its pools if it may run; or why there is none."""
+        of = self.state.steps[self.state.graph.index[step]]
         try:
-            answer = verdict(parse(text), self.scope_of(step), self._status_functions(step))
+            scope = self.scope_of(step)
+            answer = not of.condition or verdict(parse(of.condition), scope, self._status_functions(step))
+            keys = pool_keys(self.state.workflow, of, scope) if answer else {}
         except (ValueError, MachineError) as error:
             return f.ConditionEvaluated(at=0.0, step=step, verdict=False, error=input_error(error))
-        return f.ConditionEvaluated(at=0.0, step=step, verdict=answer)
+        return f.ConditionEvaluated(at=0.0, step=step, verdict=answer, keys=keys)
 
     def items(self, step: str) -> f.ItemsEvaluated:
         """The keys of a fan-out's items; for a sub-workflow, none, if its inputs are what it declares."""
@@ -182,6 +186,25 @@ class Values:
             "failed": lambda: failed_need(state, i) is not None,
             "always": lambda: True,
         }
+
+
+def pool_keys(workflow: Workflow, step: Step, scope: Scope) -> dict[str, str]:
+    """The key of each pool with `per` that the step takes. Raises ValueError for one that is no text, number or boolean."""
+    keys = {}
+    for name in step.resources:
+        per = workflow.resources[name].per
+        if per:
+            key = resolve(per, scope)
+            if not isinstance(key, str | int | float):
+                raise ValueError(f"`per` of pool `{name}` is {_what(key)}, and must be text, a number or a boolean")
+            keys[name] = key if isinstance(key, str) else msgspec.json.encode(key).decode()
+            if len(keys[name]) > KEY_LENGTH_MAX:
+                raise ValueError(f"`per` of pool `{name}` has {len(keys[name])} characters; a key has up to {KEY_LENGTH_MAX}")
+    return keys
+
+
+def _what(value: Value) -> str:
+    return "null" if value is None else "a list" if isinstance(value, list) else "a mapping"
 
 
 def input_error(error: ValueError | MachineError) -> ErrorRecord:

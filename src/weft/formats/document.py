@@ -127,11 +127,15 @@ class Findings:
         """Problems that were not kept."""
         self.count = 0
         """Grows with each error, and with each use of a file that has some."""
+        self._seen: set[tuple[str, str, Where]] = set()
         self._suggestions_left = SUGGESTIONS_MAX
 
     def add(self, code: str, message: str, where: Where, *, seconds: Iterable[tuple[Where, str]] = (), **fields: str) -> None:
-        """`fields`: label, hint, severity of a Problem."""
+        """`fields`: label, hint, severity of a Problem. What has been told of a place is not told again."""
         self.count += fields.get("severity") != "warning"
+        if (code, message, where) in self._seen:
+            return
+        self._seen.add((code, message, where))
         if len(self._found) < PROBLEMS_MAX:
             self._found.append(({"code": code, "message": message, **fields}, where, tuple(seconds)))
         else:

@@ -149,11 +149,12 @@ def shared_pools(
             elif name in owner and pool != pools[name]:
                 seconds = [(where(owner[name]), "the other one")]
                 message = f"two sub-workflows disagree on the pool `{name}`"
-                hint = f"say how large it is in this file: `resources: {{ {name}: {pool.slots} }}`"
+                hint = f"say how large it is in this file: `resources: {{ {name}: {pool.slots or '{ rate: 60/min }'} }}`"
                 findings.add("W323", message, where(step.id), seconds=seconds, hint=hint)
         for path, inner in definitions(step.action.workflow, f"{step.id}/"):
             for name, weight in inner.resources.items():
-                if name in own and weight > own[name].slots > 0:
-                    message = f"the step `{path}` asks for {weight:,} of the pool `{name}`, which has {own[name].slots:,}"
+                slots = own[name].slots if name in own else None
+                if slots is not None and weight > slots:
+                    message = f"the step `{path}` asks for {weight:,} of the pool `{name}`, which has {slots:,}"
                     findings.add("W308", message, where(step.id), hint="make the pool larger: the step could never start")
     return pools

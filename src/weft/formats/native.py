@@ -18,6 +18,7 @@ from weft.formats.environment import check_variables, refuse_reserved
 from weft.formats.fan_out import fans_out, item_name, read_fan_out
 from weft.formats.flows import Sources, check_given, check_size, refuse_of_runs, shared_pools, shared_secrets
 from weft.formats.http import read_http
+from weft.formats.pools import check_demand, read_pool
 from weft.formats.races import report_races, shared
 from weft.formats.references import References, has_expressions, part_hint
 from weft.formats.retries import read_retry
@@ -27,7 +28,7 @@ from weft.model.paths import definition
 from weft.model.shape import Record
 from weft.model.template import literal
 from weft.model.tokens import shown
-from weft.model.workflow import Action, Argv, Flow, Http, Input, Js, Lua, Pool, Python, Shell, Sleep, Step, Value, Wasm, Workflow
+from weft.model.workflow import Action, Argv, Flow, Http, Input, Js, Lua, Python, Shell, Sleep, Step, Value, Wasm, Workflow
 
 if TYPE_CHECKING:
     from weft.formats.python_code import PythonCheck
@@ -107,7 +108,7 @@ class _Loader:
         self.raw: dict[str, Value] = {}
         self.ids = self._ids(self._written(fields.path).get("steps"))
         self.secrets: list[str] = list(filter(None, fields.get("secrets", [])))
-        self.pools = {pool: self._pool(value) for pool, value in fields.get("resources", {}).items()}
+        self.pools = {pool: read_pool(pool, value, findings) for pool, value in fields.get("resources", {}).items()}
         self.defaults: Fields = fields.get("defaults", Fields(fields.at("defaults")))
         self.default_retry = read_retry(self.defaults, self.findings)
 
@@ -128,8 +129,7 @@ class _Loader:
         steps = [self._step(step, id_) for step, id_ in read]
         report_cycles(steps, lambda index, need: self._where_needed(read[index][0], need), self.findings)
         paths = {id_: Where((*step.path, "flow"), "key") for step, id_ in read}
-        pools = {pool: Pool(slots=slots) for pool, slots in self.pools.items()}
-        resources = shared_pools(pools, steps, paths.__getitem__, self.findings)
+        resources = shared_pools(self.pools, steps, paths.__getitem__, self.findings)
         check_size(steps, paths.__getitem__, self.findings)
         if self.findings.count > before:
             return None
@@ -179,10 +179,6 @@ class _Loader:
             return [(step, id_) for id_, step in steps.items()]
         return [(step, step["id"]) for step in steps if "id" in step]
 
-    def _pool(self, value: int | Fields) -> int:
-        """The slots; 0 if they are wrong, which has been reported."""
-        return value if isinstance(value, int) else value.get("slots", 0)
-
     def _input(self, name: str, fields: Fields) -> Input:
         type_, choices = fields.get("type", "any"), fields.get("choices", [])
         for index, choice in enumerate(choices):
@@ -228,6 +224,7 @@ class _Loader:
         for key in _DATA[type(action)]:
             if key in fields and has_expressions(fields[key]):
                 referred += self.references.in_value(fields[key], fields.at(key), id_)
+        referred += self._referred_by_pools(fields, id_)
         needs = self._needs(fields, id_)
         wired = fan_out.wired(needs + referred) if fan_out else ""
         each_if = fan_out is not None and (bool(wired) or fan_out.is_seen_in(condition))
@@ -244,6 +241,7 @@ class _Loader:
             cwd=own("cwd") or default("cwd", ""),
             output=own("output") or default("output", "text") if isinstance(action, _TEXT_OUTPUT) else "json",
             resources=self._resources(fields),
+            max_parallel=own("max_parallel"),
             priority=own("priority", 0),
             expect_s=own("expect"),
             on_error=own("on_error") or default("on_error", "isolate"),
@@ -373,21 +371,27 @@ class _Loader:
     def _resources(self, fields: Fields) -> dict[str, int]:
         wanted: dict[str, int] = fields.get("resources", {})
         for pool, weight in wanted.items():
-            where = Where(fields.at("resources", pool))
+            path = fields.at("resources", pool)
             if pool not in self.pools and pool in self.shared:
                 continue  # the file around it checks this
             if pool not in self.pools:
                 declare = f"declare it at the top of the file: `resources: {{ {pool}: 1 }}`"
                 hint = self.findings.suggest(pool, self.pools) or declare
-                self.findings.add("W307", f"there is no pool `{shown(pool)}`", where.key(), hint=hint)
-            elif weight > self.pools[pool] > 0:
-                has = self._written(self.fields.at("resources", pool))
-                has = has["slots"] if isinstance(has, dict) else has
-                message = f"the step asks for {self._written(where.path)} of the pool `{pool}`, which has {has}"
-                seconds = [(Where(self.fields.at("resources", pool)), "its size")]
-                hint = "ask for less, or make the pool larger: as it is, the step could never start"
-                self.findings.add("W308", message, where, seconds=seconds, hint=hint)
+                self.findings.add("W307", f"there is no pool `{shown(pool)}`", Where(path, "key"), hint=hint)
+                continue
+            declared = self.fields.at("resources", pool)
+            wrong = check_demand(pool, weight, self.pools[pool], self._written(path), self._written(declared), path, declared)
+            if wrong:
+                self.findings.add(**wrong)
         return wanted
+
+    def _referred_by_pools(self, fields: Fields, id_: str) -> list[str]:
+        """The steps that `per` of the pools refers to which the step takes: each is evaluated in the scope of the step."""
+        found: list[str] = []
+        for pool in fields.get("resources", {}):
+            if pool in self.pools and self.pools[pool].per:
+                found += self.references.in_value(self.pools[pool].per, self.fields.at("resources", pool, "per"), id_)
+        return found
 
 
 def _shell(shell: str | Sequence[str]) -> tuple[str, ...]:

@@ -9,11 +9,13 @@ from typing import Any, TypeAlias
 from weft.formats.yaml_source import read_yaml
 from weft.model.shape import (
     DURATION,
+    RATE,
     SIZE,
     Anything,
     Boolean,
     Choice,
     Duration,
+    Frequency,
     Integer,
     ListOf,
     MapOf,
@@ -63,6 +65,8 @@ def _record(record: Keys) -> Schema:
         result["required"] = required
     if record.one_of:
         result["oneOf"] = [{"required": [name]} for name in record.one_of]
+    if record.some_of:
+        result["anyOf"] = [{"required": [name]} for name in record.some_of]
     if exclusive:
         result["allOf"] = [{"not": {"required": list(pair)}} for pair in exclusive]
     return result
@@ -93,6 +97,8 @@ def fragment(shape: Shape) -> Schema:
             return {"anyOf": [number, {"type": "string", "pattern": f"^({DURATION})$"}]}
         case Size():
             return {"type": "string", "pattern": f"^({SIZE})$"}
+        case Frequency():
+            return {"type": "string", "pattern": f"^({RATE})$"}
         case ListOf():
             return {"type": "array", "items": fragment(shape.item), "minItems": int(shape.filled)}
         case MapOf():

@@ -22,6 +22,7 @@ from weft.model.shape import (
     Choice,
     Duration,
     Either,
+    Frequency,
     Integer,
     ListOf,
     MapOf,
@@ -33,7 +34,7 @@ from weft.model.shape import (
 )
 from weft.model.template import find, literal
 from weft.model.tokens import shown
-from weft.model.units import parse_duration, parse_size
+from weft.model.units import parse_duration, parse_rate, parse_size
 from weft.model.workflow import Value
 
 BAD: Any = object()
@@ -41,13 +42,15 @@ BAD: Any = object()
 
 
 class Fields(dict[str, Any]):
-    """The good values of a mapping with fixed keys, by canonical name. `written` has the key as the author spelled it."""
+    """The good values of a mapping with fixed keys, by canonical name. `written` has the key as the author spelled it, and
+    `refused` the keys that were wrong, which has been reported."""
 
-    __slots__ = ("path", "written")
+    __slots__ = ("path", "refused", "written")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.written: dict[str, str] = {}
+        self.refused: set[str] = set()
 
     def at(self, name: str, *inside: str | int) -> Path:
         """The path of a field, or of something inside it, in the document."""
@@ -62,6 +65,7 @@ _ACCEPTS: dict[type, tuple[tuple[type, ...], str]] = {
     Choice: ((str,), ""),
     Duration: ((int, float, str), "a duration"),
     Size: ((str,), "a size"),
+    Frequency: ((str,), "a rate like `60/min`"),
     ListOf: ((list,), "a list"),
     MapOf: ((dict,), "a mapping"),
     Record: ((dict,), "a mapping"),
@@ -115,6 +119,7 @@ class Reader:
             Choice: self._choice,
             Duration: self._quantity,
             Size: self._quantity,
+            Frequency: self._frequency,
             ListOf: self._list,
             MapOf: self._map,
             Record: self._record,
@@ -209,6 +214,18 @@ class Reader:
             return self.refuse("W205", f"{named(path)} cannot be zero", path, "remove it, or give it more")
         return amount
 
+    def _frequency(self, value: Value, shape: Frequency, path: Path) -> Any:
+        """(starts, seconds of the window)."""
+        if value.__class__ is not str:
+            return self._wrong(value, shape, path)
+        try:
+            return parse_rate(value)
+        except ValueError as error:
+            if find(value) >= 0:
+                return self._not_evaluated(value, path)
+            message, _, hint = str(error).partition(": ")
+            return self.refuse("W205", message, path, hint)
+
     def _anything(self, value: Value, shape: Anything, path: Path) -> Any:
         """The value as it is; numbers that JSON, and so the journal, cannot carry are refused."""
         if value.__class__ in (str, bool, None.__class__):
@@ -278,6 +295,7 @@ class Reader:
             key = table.get(written)
             if key is None:
                 told |= self._unknown(written, record, path)
+                fields.refused.add(written)
                 continue
             if key.name in fields.written or (written != key.name and key.name in value):
                 self._two(written, fields.written.get(key.name, key.name), path, "one key, written in two ways")
@@ -285,7 +303,9 @@ class Reader:
             if written != key.name:
                 fields.written[key.name] = written
             good = self.read(item, key.shape, (*path, written))
-            if good is not BAD:
+            if good is BAD:
+                fields.refused.add(key.name)
+            else:
                 fields[key.name] = good
         for key in record.keys:
             if key.required and key.name not in value:

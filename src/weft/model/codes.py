@@ -178,7 +178,8 @@ CODES: dict[str, Code] = {
     ),
     "W203": Code(
         "something is missing",
-        "A key that must be there is not. A step must say what it does: `run`, `python` or `sleep`.",
+        "A key that must be there is not. A step must say what it does: `run`, `python` or `sleep`. A pool must limit something: "
+        "`slots`, `rate` or `breaker`.",
         "Add it.",
         "steps:\n  a:\n    timeout: 5m\n",
         "steps:\n  a:\n    run: echo a\n    timeout: 5m\n",
@@ -224,8 +225,8 @@ CODES: dict[str, Code] = {
     ),
     "W209": Code(
         "an expression where none is evaluated",
-        "`${{ }}` is evaluated in data only: `with`, `env`, `if`, `run` as a list, and `outputs`. Everything else must be known "
-        "before the run starts, so that it can be checked and planned.",
+        "`${{ }}` is evaluated in data only: `with`, `env`, `if`, `run` as a list, `per` of a pool, and `outputs`. Everything "
+        "else must be known before the run starts, so that it can be checked and planned.",
         "Write the value out.",
         'inputs:\n  limit: { default: 5m }\nsteps:\n  a:\n    run: echo a\n    title: "${{ inputs.limit }}"\n',
         "steps:\n  a:\n    run: echo a\n    title: limit\n",
@@ -262,7 +263,7 @@ CODES: dict[str, Code] = {
     ),
     "W214": Code(
         "a key that says nothing here",
-        "The key exists, but has no effect on a step of this kind, which is rarely what was meant.",
+        "The key exists, but has no effect on a step of this kind, or beside the other keys, which is rarely what was meant.",
         "Remove it.",
         "steps:\n  a:\n    sleep: 1s\n    shell: zsh\n",
         "steps:\n  a:\n    sleep: 1s\n",

@@ -5,8 +5,9 @@ A setting, its type, its default and what it means are written down once, here, 
 
 import msgspec
 
+from weft.model.pool_keys import SLOTS
 from weft.model.shape import Boolean, Choice, Duration, Number, Shape, Text
-from weft.model.spec import RECORDS, SLOTS, Key
+from weft.model.spec import RECORDS, Key
 from weft.model.workflow import Value
 
 
@@ -45,7 +46,7 @@ SETTINGS: tuple[Setting, ...] = (
         "max_parallel",
         _key("max_parallel").shape,
         "auto",
-        "How many attempts run at once: a number, auto (also 0) or unlimited.",
+        "How many attempts run at once: a number, auto (also 0), unlimited or adaptive.",
         short="-j",
         workflow_key="max_parallel",
     ),

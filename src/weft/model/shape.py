@@ -19,7 +19,9 @@ ANY_KEY = r"[\s\S]*"
 _NUMBER = r"[0-9]{1,20}(\.[0-9]{1,20})?"
 DURATION = rf"{_NUMBER}|(?=[0-9])({_NUMBER}d)?({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?({_NUMBER}ms)?"
 SIZE = rf"{_NUMBER} ?(B|[kK]B|[MGT]B|[KMGT]iB)?"
-"""The forms of units.parse_duration and units.parse_size, for editors; a test holds them together."""
+_WINDOW = rf"(?=[0-9])({_NUMBER}d)?({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?({_NUMBER}ms)?|s|second|m|min|minute|h|hour|d|day|ms"
+RATE = rf"[0-9]{{1,7}} ?/ ?({_WINDOW})"
+"""The forms of units.parse_duration, units.parse_size and units.parse_rate, for editors; a test holds them together."""
 
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 """Whole numbers that every part of weft, and every program it speaks to, can carry."""
@@ -66,6 +68,10 @@ class Size(msgspec.Struct, frozen=True):
     """Text with a unit of size, at least a byte. (A bare number is an Integer.)"""
 
 
+class Frequency(msgspec.Struct, frozen=True):
+    """Starts per window: `60/min`, `5/100ms`."""
+
+
 class ListOf(msgspec.Struct, frozen=True):
     item: "Shape"
     filled: bool = False
@@ -98,4 +104,6 @@ class Either(msgspec.Struct, frozen=True):
     options: tuple["Shape", ...]
 
 
-Shape: TypeAlias = Text | Integer | Number | Boolean | Choice | Duration | Size | ListOf | MapOf | Record | Anything | Either
+Shape: TypeAlias = (
+    Text | Integer | Number | Boolean | Choice | Duration | Size | Frequency | ListOf | MapOf | Record | Anything | Either
+)

@@ -4,8 +4,9 @@ The reader of the native format, the JSON Schema that editors use and the refere
 default and what it means are written down once, here, and nowhere else.
 """
 
-import msgspec
-
+from weft.model.keys import Key as Key
+from weft.model.keys import Keys as Keys
+from weft.model.pool_keys import POOL_RECORDS, SLOTS, STEP_MAX_PARALLEL
 from weft.model.shape import (
     ANY_KEY,
     ENV_NAME,
@@ -21,11 +22,8 @@ from weft.model.shape import (
     MapOf,
     Number,
     Record,
-    Shape,
-    Size,
     Text,
 )
-from weft.model.units import SIZE_MAX_BYTES
 
 RETRY_TIMES_MAX = 10_000
 """More is a loop, and a loop should say what it waits for."""
@@ -34,35 +32,6 @@ PRIORITY_MAX = 1_000_000
 ITEMS_MOST = 1_000_000
 """Steps that one run can have at all."""
 FACTOR_MAX = 1_000
-
-
-# ---- keys ----
-
-
-class Key(msgspec.Struct, frozen=True):
-    """One key. `default` and `example` are written as in a file (YAML). `spellings`: other names that are accepted for ever."""
-
-    name: str
-    shape: Shape
-    description: str
-    example: str
-    default: str = ""
-    required: bool = False
-    spellings: tuple[str, ...] = ()
-
-
-class Keys(msgspec.Struct, frozen=True):
-    """A mapping with fixed keys, and `what` it is, for a sentence.
-
-    `one_of`: exactly one of these must be there. `later`: keys of the full format that this version does not run.
-    `meant` maps what other tools call a key to what it is called here, for hints.
-    """
-
-    what: str
-    keys: tuple[Key, ...]
-    one_of: tuple[str, ...] = ()
-    later: tuple[str, ...] = ()
-    meant: dict[str, str] = {}
 
 
 _name = Text(NAME, "a name")
@@ -111,7 +80,6 @@ _output = Key(
 )
 _env = MapOf(_data, "an environment variable", ENV_NAME)
 _shared = Either((Text(field="data"), ListOf(Text(field="data"))))
-SLOTS = Either((Integer(1, SIZE_MAX_BYTES), Size()))
 
 RECORDS: dict[str, Keys] = {
     "workflow": Keys(
@@ -141,17 +109,19 @@ RECORDS: dict[str, Keys] = {
             Key(
                 "resources",
                 MapOf(Either((*SLOTS.options, Record("pool"))), "a pool"),
-                "Named pools that bound what runs at the same time: a number of slots, a size, or a mapping.",
-                "{ database: 2, memory: 8GiB, openai: { slots: 8 } }",
+                "Named pools that bound what runs at the same time, and how fast it starts: a number of slots, a size, or a "
+                "mapping.",
+                "{ database: 2, memory: 8GiB, openai: { slots: 8, rate: 60/min } }",
             ),
             Key(
                 "defaults", Record("defaults"), "Values for every step that does not say otherwise.", "{ timeout: 10m, retry: 1 }"
             ),
             Key(
                 "max_parallel",
-                Either((Integer(0, INTEGER_MAX), Choice(("auto", "unlimited"), later=("adaptive",)))),
+                Either((Integer(0, INTEGER_MAX), Choice(("auto", "unlimited", "adaptive")))),
                 "How many attempts may run at once: a number, `unlimited`, or `auto` (also `0`): as many as there are CPUs of "
-                "those that compute, and 256 of those that only wait.",
+                "those that compute, and 256 of those that only wait. `adaptive`: it starts as `auto`, then of those that "
+                "compute more or fewer run as the pressure on CPU and memory allows.",
                 "8",
                 "auto",
             ),
@@ -216,11 +186,7 @@ RECORDS: dict[str, Keys] = {
             Key("choices", ListOf(Anything(), filled=True), "The values it may have.", "[crm, shop]"),
         ),
     ),
-    "pool": Keys(
-        "a pool",
-        (Key("slots", SLOTS, "How many units are held at most at once: a number, or a size like `8GiB`.", "8", required=True),),
-        later=("rate", "burst", "per", "adaptive", "scope"),
-    ),
+    **POOL_RECORDS,
     "defaults": Keys("`defaults`", (_timeout, _retry, _on_error, _shell, _cwd, _output)),
     "http": Keys(
         "`http`",
@@ -398,6 +364,7 @@ _STEP = (
         "Units of the workflow's pools that it holds while an attempt runs; it takes all or none.",
         "{ database: 1 }",
     ),
+    STEP_MAX_PARALLEL,
     Key("priority", Integer(-PRIORITY_MAX, PRIORITY_MAX), "Among ready steps, the higher one goes first.", "10", "0"),
     Key("expect", Duration(), "How long it is expected to take, for choosing the order.", "90s"),
     _on_error,
@@ -462,7 +429,8 @@ _MEANT = {
     **dict.fromkeys(("retries", "attempts", "max_retries"), "retry"),
     **dict.fromkeys(("continue_on_error", "on_failure"), "on_error"),
     **dict.fromkeys(("name", "label"), "title"),
-    **dict.fromkeys(("pool", "pools", "limits"), "resources"),
+    **dict.fromkeys(("pool", "pools", "limits", "rate", "rate_limit", "per"), "resources"),
+    **dict.fromkeys(("concurrency", "parallelism"), "max_parallel"),
     **dict.fromkeys(("workdir", "working_directory"), "cwd"),
     **dict.fromkeys(("foreach", "loop", "with_items", "map", "items"), "for_each"),
     **dict.fromkeys(("strategy", "parameters"), "matrix"),
@@ -473,8 +441,8 @@ _MEANT = {
 _KINDS = ("run", "python", "lua", "js", "wasm", "http", "flow", "sleep")
 _LATER = (
     *("tool", "agent", "approve", "uses"),
-    *("max_parallel", "fallback", "rerun"),
-    *("gate", "rate", "per"),
+    *("fallback", "rerun"),
+    "gate",
 )
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
 RECORDS["step"] = Keys("a step", _STEP, _KINDS, _LATER, _MEANT)

@@ -1,4 +1,4 @@
-"""Durations and sizes carry their unit: `90s`, `1h30m`, `512MiB`. A bare number is seconds or bytes.
+"""Durations, sizes and rates carry their unit: `90s`, `1h30m`, `512MiB`, `60/min`. A bare number is seconds or bytes.
 
 What is refused is refused with a ValueError whose text says what is accepted; it starts with the value, so that a caller may
 put a place before it.
@@ -15,11 +15,20 @@ INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 SIZE_MAX_BYTES = INTEGER_MAX
 """The largest size that the operating system's calls can take."""
 
+STARTS_MAX = 1_000_000
+"""Starts of a rate. More in one window are more than a run has steps."""
+
+RATE_MAX_PER_S = 10_000
+"""The fastest rate: the core itself starts steps hardly faster, so more would limit nothing."""
+
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DECIMAL = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BYTES = _DECIMAL | {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?"
 _DURATION = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _SECONDS))
+_WINDOWS = {"ms": 0.001, **dict.fromkeys(("s", "second"), 1.0), **dict.fromkeys(("m", "min", "minute"), 60.0)}
+_WINDOWS |= {**dict.fromkeys(("h", "hour"), 3_600.0), **dict.fromkeys(("d", "day"), 86_400.0)}
+_RATE = re.compile(r"([0-9]{1,7}) ?/ ?(\S.*)")
 _SIZE = re.compile(f"({_NUMBER}) ?({'|'.join(_BYTES)})?")
 
 
@@ -62,6 +71,33 @@ def parse_size(value: str | int | float) -> int:
         f"{_shown(value)} is not a size: write whole bytes, or a number with a unit like `10kB`, `64MB` (decimal), `512MiB`,"
         " `8GiB` (binary)"
     )
+
+
+def parse_rate(value: str) -> tuple[int, float]:
+    """Starts and the seconds of their window, from text: `60/min`, `10/s`, `5/100ms`, `1000/1h30m`."""
+    found = _RATE.fullmatch(value)
+    if found:
+        starts, window = int(found[1]), found[2]
+        window_s = _WINDOWS.get(window, 0.0)
+        if not window_s and not re.fullmatch(_NUMBER, window):
+            try:
+                window_s = parse_duration(window)
+            except ValueError:
+                window_s = 0.0
+        if 0 < starts <= STARTS_MAX and window_s and starts <= RATE_MAX_PER_S * window_s:
+            return starts, window_s
+    raise ValueError(
+        f"{_shown(value)} is not a rate: write starts per time like `60/min`, `10/s`, `5/100ms`, `1000/h`"
+        f" (up to {RATE_MAX_PER_S:,} a second)"
+    )
+
+
+def format_rate(starts: int, window_s: float) -> str:
+    """For people, in the shortest words: `60/min`, `5/100ms`."""
+    for word in ("s", "min", "h", "d"):
+        if window_s == _WINDOWS[word]:
+            return f"{starts}/{word}"
+    return f"{starts}/{format_duration(window_s)}"
 
 
 def format_duration(seconds: float) -> str:

@@ -131,6 +131,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     cwd: str = ""
     output: Literal["text", "json", "lines"] = "text"
     resources: dict[str, int] = {}
+    max_parallel: int | None = None
+    """How many attempts of it, that is of its instances, may be alive at once; None: as many as other limits allow."""
     priority: int = 0
     expect_s: float | None = None
     on_error: OnError = "isolate"
@@ -177,10 +179,39 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.for_each is not None or isinstance(self.action, Flow)
 
 
-class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A named capacity: at most `slots` units are held at once."""
+class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """So many starts in a window of so many seconds."""
 
-    slots: int
+    starts: int
+    window_s: float
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds from one start to the next, if they are spread evenly."""
+        return self.window_s / self.starts
+
+
+class Breaker(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A circuit breaker: after `failures` failed attempts in a row nothing starts for `cooldown_s`, then one attempt tries."""
+
+    failures: int = 5
+    cooldown_s: float = 60.0
+
+
+class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A named capacity: at most `slots` units are held at once, and no more attempts start than `rate` allows, of which `burst`
+    may start together after a rest. None: no such limit.
+
+    `per`: a template, evaluated for each step that takes the pool; each value of it has slots, rate and breaker of its own.
+    `adaptive`: it shrinks on signs of overload, and grows back up to `slots`.
+    """
+
+    slots: int | None = None
+    rate: Rate | None = None
+    burst: int = 1
+    per: str = ""
+    adaptive: bool = False
+    breaker: Breaker | None = None
 
 
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -203,7 +234,7 @@ class Input(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A whole definition. `steps` is in file order, which is also the order of last resort for everything.
 
-    `max_parallel`: a number, `auto`, or `unlimited`.
+    `max_parallel`: a number, `auto`, `unlimited`, or `adaptive`.
     """
 
     name: str
@@ -214,7 +245,7 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     secrets: tuple[str, ...] = ()
     env: dict[str, str] = {}
     resources: dict[str, Pool] = {}
-    max_parallel: int | Literal["auto", "unlimited"] = "auto"
+    max_parallel: int | Literal["auto", "unlimited", "adaptive"] = "auto"
     schedule: Schedule = "dataflow"
     durability: Durability = "power"
     timeout_s: float | None = None

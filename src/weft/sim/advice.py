@@ -100,6 +100,8 @@ def _candidates(past: Past, state: State, numbers: Numbers, cpus: int) -> Iterat
     held = [cause for cause in numbers.held_s if cause in workflow.resources and cause not in OF_THE_MACHINE]
     for pool in held[:POOLS_MAX]:
         slots = workflow.resources[pool].slots
+        if slots is None:
+            continue
         for more in dict.fromkeys((slots + 1, 2 * slots) if slots <= SMALL_POOL else (2 * slots,)):
             yield _advice("pool", slots, more, pool), under(past, Changes(pools={pool: more}))
     yield from _without_failures(past)

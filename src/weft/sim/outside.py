@@ -16,19 +16,38 @@ from weft.core.turn import Turn
 from weft.core.why import Why, why
 from weft.model.expression import parse
 from weft.model.output import Usage
-from weft.model.workflow import WAITING_ACTIONS, Budget, Step, Workflow
+from weft.model.workflow import WAITING_ACTIONS, Budget, Workflow
 
 
-def usage(workflow: Workflow, limits: Limits, running: Collection[Step]) -> dict[str, tuple[int, int | None]]:
-    """For each limit, by the name that the core gives it: units taken, and units that there are."""
-    waiting = sum(isinstance(step.action, WAITING_ACTIONS) for step in running)
-    one = 1 if workflow.schedule == "sequential" else None
-    return {
+def usage(state: State, limits: Limits, running: Collection[int]) -> dict[str, tuple[int, int | None]]:
+    """For each limit, by the name that the core gives it: units taken, and units that there are. `running`: step numbers."""
+    waiting = sum(isinstance(state.steps[i].action, WAITING_ACTIONS) for i in running)
+    one = 1 if state.workflow.schedule == "sequential" else None
+    computing = None if limits.adaptive else limits.computing
+    found = {
         "max_parallel": (len(running), one or limits.total),
-        "max_parallel (computing)": (len(running) - waiting, one or limits.computing),
+        "max_parallel (computing)": (len(running) - waiting, one or computing),
         "max_parallel (waiting)": (waiting, one or limits.waiting),
-        **{name: (sum(step.resources.get(name, 0) for step in running), pool.slots) for name, pool in workflow.resources.items()},
     }
+    for i in running:
+        for name, weight, slots in takes(state, i):
+            found[name] = (found.get(name, (0, 0))[0] + weight, slots)
+    return found
+
+
+def takes(state: State, i: int) -> Iterator[tuple[str, int, int | None]]:
+    """What an attempt of step i takes beside `max_parallel` of the run: name, units, and units that there are."""
+    verdict = state.verdicts.get(i)
+    for name, weight in state.steps[i].resources.items():
+        pool, key = state.workflow.resources[name], verdict.keys.get(name, "") if verdict else ""
+        yield f"{name}[{key}]" if key else name, weight, pool.slots
+    below = i
+    for j in state.graph.above(i):
+        above, most = state.graph.parent.get(j), state.steps[j].max_parallel
+        stands_in, below = state.stand_ins.get(j) == below, j
+        instance = above is not None and state.steps[above].for_each is not None
+        if most is not None and state.steps[j].grows and not stands_in and not instance:
+            yield f"max_parallel of {state.graph.ids[j]}", 1, most
 
 
 class Outside:
@@ -124,7 +143,7 @@ class Outside:
         if i in saved.alive and saved.alive[i].number < attempt:
             yield f"step `{step}` starts attempt {attempt} before the end of the last one is on disk"
         self.running[step] = attempt
-        for pool, (taken, slots) in usage(self.workflow, limits, [self.steps[id_] for id_ in self.running]).items():
+        for pool, (taken, slots) in usage(saved, limits, [saved.graph.index[id_] for id_ in self.running]).items():
             if slots is not None and taken > slots:
                 yield f"{taken} units of `{pool}` are taken, there are {slots}"
 
@@ -211,7 +230,7 @@ class Outside:
             return True  # its fallback goes on with its parts when the run is retried, and it is not tried again itself
         if any(step.id.startswith((f"{of}/", f"{by}/", f"{by}[")) for of, by in self.stood_in.items() if of in self.grouped):
             return True  # it is not tried again, since a fallback succeeded in its place
-        conditional = step.retry.when or step.condition or (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
+        conditional = step.retry.when or state.asks(i) or (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
         given_up = (
             self.cancelled
             or self.timed_out
@@ -223,7 +242,7 @@ class Outside:
 
 
 WORKLISTS: Final = frozenset(
-    {"agenda", "parked", "timers", "queues", "heads", "posted", "lacking", "stirred", "halt_due", "outputs_due"},
+    {"agenda", "parked", "timers", "queues", "heads", "posted", "lacking", "stirred", "line", "halt_due", "outputs_due"},
 )
 """What a state holds beside the truth: candidates, of which a replay may hold more."""
 
@@ -231,6 +250,8 @@ WORKLISTS: Final = frozenset(
 def truth(state: State) -> dict[str, Any]:
     """A state in a form that can be compared, without its worklists and without what follows from the workflow alone."""
     found = {name: value for name, value in vars(state).items() if name not in WORKLISTS | {"graph", "demands"}}
+    about_pools = {"touched", "openings", "watched", "demands"}
+    found["curbs"] = {name: value for name, value in vars(state.curbs).items() if name not in about_pools}
     found["alive"] = {i: [getattr(attempt, slot) for slot in attempt.__slots__] for i, attempt in state.alive.items()}
     return found
 
@@ -243,25 +264,56 @@ def doubts(turn: Turn) -> Iterator[str]:
     if state.halted and any(isinstance(fact, f.AttemptStarted) for fact in turn.facts):
         yield f"something starts, though nothing may any more ({state.halted})"
     for i, id_ in enumerate(state.graph.ids):
-        said = why(state, i)
+        said = why(state, i, now)
         if not said.reason or said.step != id_ or not said.status:
             yield f"nothing is said about step `{id_}`: {said}"
-        if not _holds(state, i, said):
+        if not _holds(state, i, said, now):
             yield f"of step `{id_}` it is not true that {said.reason}: {said}"
         if said.until is not None and not state.status[i].settled:
             untils.append(said.until)
             if said.until <= now and not state.halted:
                 yield f"step `{id_}` is still {said.status} at {now}: {said.reason}, until {said.until}"
+        if state.status[i] is Status.READY and (deadline := state.deadline_of(i)) is not None:
+            untils.append(deadline)
     drains = state.halted == "stop" and state.stopped_by is not None and state.steps[state.stopped_by].drain
     drains = drains or state.halted == "budget"
     if state.deadline is not None and (drains or not state.halted) and not state.ending:
         untils.append(state.deadline)
     due = min([until for until in untils if until > now], default=None)
-    if turn.wake_at != due and not (state.ended or state.suspended):
-        yield f"the core wants to be called at {turn.wake_at}, the next instant that matters is {due}"
+    wake_at = turn.wake_at
+    early = wake_at is not None and wake_at in _openings(state, now) and (due is None or wake_at < due)  # more is lacking then
+    if wake_at != due and not early and not (state.ended or state.suspended):
+        yield f"the core wants to be called at {wake_at}, the next instant that matters is {due}"
 
 
-def _holds(state: State, i: int, said: Why) -> bool:
+def _openings(state: State, now: float) -> set[float]:
+    """The instants at which pools open that held steps take."""
+    ready = [i for i, status in enumerate(state.status) if status is Status.READY]
+    opens = {state.curbs.closed(pool)[0] for i in ready for pool, _ in state.demands.of(i)}
+    return {at for at in opens if at > now}
+
+
+def _held(state: State, i: int, said: Why, now: float) -> bool:
+    """Whether what a held step is said to lack is lacking."""
+    curbs, pool = state.curbs, state.demands.pools.index(said.pool)
+    weight, most = next(((weight, of) for name, weight, of in takes(state, i) if name == said.pool), (1, None))
+    taken, of = usage(state, state.limits, list(state.alive)).get(said.pool, (0, most))
+    slots = of or 0
+    if pool in curbs.sizes:
+        slots = max(curbs.sizes[pool], state.demands.heaviest.get(pool, 1))
+    holder, spec = curbs.holder, state.demands.spec[pool]
+    match said.cause:
+        case "slots":
+            return all(j in state.alive for j in map(state.graph.index.__getitem__, said.steps)) and taken + weight > slots
+        case "reserved":
+            named = holder is not None and said.steps == (state.graph.ids[holder],) and state.status[holder] is Status.READY
+            return named and holder != i and pool in curbs.reserved and taken + weight <= slots
+        case "rate":
+            return spec.rate is not None and said.until is not None and said.until > now
+    return spec.breaker is not None and (said.until is not None or curbs.trials.get(pool) in state.alive)
+
+
+def _holds(state: State, i: int, said: Why, now: float) -> bool:
     """Whether the fields of an answer are true of the state, worked out from scratch."""
     status, steps = state.status[i], [state.graph.index[id_] for id_ in said.steps]
     open_ = all(not state.status[j].settled for j in steps)
@@ -271,12 +323,12 @@ def _holds(state: State, i: int, said: Why) -> bool:
         case Status.WAITING if i in state.last and not state.ending:
             return open_ and bool(steps) == (state.open > state.last_open)
         case Status.WAITING:
-            step = state.steps[i]
-            asked = (bool(step.condition) and i not in state.verdicts) or step.grows or (step.reuse and i not in state.prints)
+            step, keyed = state.steps[i], any(state.workflow.resources[pool].per for pool in state.steps[i].resources)
+            asked = (bool(step.condition or keyed) and i not in state.verdicts) or step.grows
+            asked = asked or (step.reuse and i not in state.prints)
             return bool(open_ and (steps or asked or state.suspending))
         case Status.READY if said.pool:
-            taken, slots = usage(state.workflow, state.limits, [state.steps[j] for j in state.alive])[said.pool]
-            return open_ and slots is not None and taken + state.steps[i].resources.get(said.pool, 1) > slots
+            return open_ and _held(state, i, said, now)
         case Status.READY:
             return state.halted is not None
         case Status.EXPANDED:

@@ -7,19 +7,42 @@ import msgspec
 
 from weft.core.facts import Limits
 from weft.model.expression import parse
-from weft.model.workflow import Action, Budget, Flow, OnError, Pool, Retry, Role, Schedule, Shell, Sleep, Step, Workflow
+from weft.model.workflow import (
+    Action,
+    Breaker,
+    Budget,
+    Flow,
+    OnError,
+    Pool,
+    Rate,
+    Retry,
+    Role,
+    Schedule,
+    Shell,
+    Sleep,
+    Step,
+    Workflow,
+)
 from weft.sim.world import Faults
 
 CONDITIONS: Final = ("inputs.go", "success() && inputs.go", "always()", "failed()", "steps.{need}.status == 'failed'")
 """One of each sort: plain, with the default spelled out, and the three ways to override it."""
+
+CROWDS: Final = 20
+CROWD_SLOTS: Final = 4
+CROWD: Final = 30
+"""Steps: some more than may overtake another one."""
 
 DEPTH_MAX: Final = 2
 """Sub-workflows in sub-workflows: one more shows nothing new."""
 
 
 def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
-    """A workflow of 1 to `steps_max` steps; each feature is used by few steps, so that most of the graph still runs."""
-    pools = {name: Pool(slots=random.randint(1, 4)) for name in ("red", "blue")}
+    """A workflow of 1 to `steps_max` steps; each feature is used by few steps, so that most of the graph still runs. One in
+    CROWDS is a crowd."""
+    if random.random() < 1 / CROWDS:
+        return _crowd(random)
+    pools = {name: _pool(random) for name in ("red", "blue")}
     workflow = _workflow(random, steps_max, pools, depth=0)
     schedules: tuple[Schedule, ...] = ("dataflow", "dataflow", "dataflow", "layers", "sequential")
     last = [_step(random, [f"z{m}" for m in range(n + 1)], n, pools, 1) for n in range(random.choice((0, 0, 0, 1, 2)))]
@@ -31,6 +54,18 @@ def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
         timeout_s=float(random.randint(10, 60)) if random.random() < 0.15 else None,
         schedule=random.choice(schedules),
     )
+
+
+def _crowd(random: Random) -> Workflow:
+    """Many small steps in a pool, and one that needs it whole: it is overtaken until units are reserved for it."""
+    pools = {"red": Pool(slots=CROWD_SLOTS), "blue": Pool(slots=CROWD)}
+    small = [
+        Step(id=f"s{n}", action=Sleep(seconds=1.0), resources={"red": 1, "blue": 1}, expect_s=float(random.randint(1, 9)))
+        for n in range(CROWD)
+    ]
+    small[0] = msgspec.structs.replace(small[0], priority=1)
+    large = Step(id="large", action=Sleep(seconds=1.0), needs=("s0",), resources={"red": CROWD_SLOTS, "blue": 1}, priority=1)
+    return Workflow(name="crowd", steps=(*small, large), resources=pools)
 
 
 def _workflow(random: Random, steps_max: int, pools: dict[str, Pool], depth: int) -> Workflow:
@@ -93,7 +128,8 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         action=action,
         needs=needs,
         condition=condition,
-        resources={name: random.randint(1, pool.slots) for name, pool in pools.items() if random.random() < 0.3},
+        resources={name: random.randint(1, pool.slots or 1) for name, pool in pools.items() if random.random() < 0.3},
+        max_parallel=random.randint(1, 3) if random.random() < 0.2 else None,
         priority=random.choice((0, 0, 0, 5, -5)),
         expect_s=float(random.randint(0, 10)) if random.random() < 0.5 else None,
         on_error=random.choice(policies),
@@ -102,6 +138,22 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         deadline_s=float(random.randint(1, 20)) if random.random() < 0.15 else None,
         drain=random.random() < 0.3,
         reuse=random.random() < 0.1,
+    )
+
+
+def _pool(random: Random) -> Pool:
+    """Half of them have slots only."""
+    slots = random.randint(1, 4)
+    if random.random() < 0.5:
+        return Pool(slots=slots)
+    paced = random.random() < 0.5
+    return Pool(
+        slots=None if paced and random.random() < 0.3 else slots,
+        rate=Rate(random.randint(1, 5), random.choice((1.0, 10.0))) if paced else None,
+        burst=random.randint(1, 3),
+        per="${{ item }}" if random.random() < 0.3 else "",
+        adaptive=random.random() < 0.5,
+        breaker=Breaker(failures=random.randint(1, 3), cooldown_s=random.choice((1.0, 5.0))) if random.random() < 0.3 else None,
     )
 
 
@@ -117,8 +169,12 @@ def _retry(random: Random) -> Retry:
 
 
 def random_limits(random: Random) -> Limits:
+    computing = random.choice((None, 1, 2))
     return Limits(
-        total=random.choice((None, 1, 2, 3)), computing=random.choice((None, 1, 2)), waiting=random.choice((None, 1, 256))
+        total=random.choice((None, 1, 2, 3)),
+        computing=computing,
+        waiting=random.choice((None, 1, 256)),
+        adaptive=computing is not None and random.random() < 0.3,
     )
 
 

@@ -54,6 +54,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that were not run, with the output that they had before."""
     keys: Mapping[str, Sequence[str]] = {}
     """Those of the instances of each fan-out that was expanded; of another, no item is known."""
+    pressure: Sequence[tuple[float, f.PressureObserved]] = ()
+    """What the machine told of itself, and when, in seconds since the run began."""
     refused: Mapping[str, ErrorRecord] = {}
     """Why steps failed of which no attempt is known: what they asked for could not be evaluated."""
 
@@ -67,8 +69,14 @@ def past_of(facts: Iterable[Fact]) -> Past:
     started: dict[str, float] = {}
     tried: dict[str, list[Tried]] = {}
     verdicts, keys, refused, reused = {}, {}, {}, {}
+    pressure: list[tuple[float, f.PressureObserved]] = []
+    passed_s = last = 0.0
     for fact in facts:
+        passed_s += 0.0 if isinstance(fact, f.EngineAttached | f.RunCreated) else fact.at - last
+        last = fact.at
         match fact:
+            case f.PressureObserved():
+                pressure.append((passed_s, fact))
             case f.AttemptStarted():
                 started[fact.step] = fact.at
             case f.AttemptEnded():
@@ -91,7 +99,16 @@ def past_of(facts: Iterable[Fact]) -> Past:
                 created = fact
     if created is None:
         raise ValueError("a run begins with its creation")
-    return Past(created=created, limits=limits, tried=tried, verdicts=verdicts, keys=keys, refused=refused, reused=reused)
+    return Past(
+        created=created,
+        limits=limits,
+        tried=tried,
+        verdicts=verdicts,
+        keys=keys,
+        refused=refused,
+        reused=reused,
+        pressure=tuple(pressure),
+    )
 
 
 class Player:
@@ -102,7 +119,10 @@ class Player:
         self.state = State()
         self.now = 0.0
         self._count = 0
-        self._events: list[tuple[float, int, f.AttemptEnded]] = []
+        self._events: list[tuple[float, int, f.AttemptEnded | f.PressureObserved]] = []
+        for when, fact in past.pressure:
+            self._count += 1
+            heappush(self._events, (when, self._count, fact))
         self._left = False
 
     def play(self) -> Iterator[Fact]:

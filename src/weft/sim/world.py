@@ -34,13 +34,18 @@ from weft.model.errors import WeftError
 from weft.model.output import ErrorKind, ErrorRecord, Output, Usage
 from weft.model.workflow import Workflow
 from weft.sim.outside import Outside, doubts, truth
+from weft.sim.pacing import Pacing
 
 TURNS_MAX: Final = 20_000
 """Per step of the workflow, a run takes a few turns; far more means that it turns in circles."""
 USES: Final = 0.3
 """The chance that an attempt reports what it has used."""
+KEYS: Final = ("a", "b", "c")
+"""Of pools with `per`."""
 ITEMS_MAX: Final = 5
 """More instances of a fan-out take longer and show nothing new."""
+PRESSURE: Final = 0.2
+"""The chance of a batch to tell how hard the machine works, if anybody wants to know."""
 CRASHES_MAX: Final = 20
 """A resume reads all facts, so a run that is killed again and again takes time in the square of its crashes."""
 
@@ -85,6 +90,7 @@ class World:
         self.check = check
         self.random = Random(seed)
         self.outside = Outside(workflow)
+        self.pacing = Pacing()
         self.state = State()
         self.saved = State()
         self.facts: list[Fact] = []
@@ -175,6 +181,8 @@ class World:
             batch.append(f.CancelRequested(at=self.now, by="sim"))
         if self.random.random() < self.faults.suspend:
             batch.append(f.SuspendRequested(at=self.now, how=self.random.choice(("drain", "kill"))))
+        if self.limits.adaptive and self.random.random() < PRESSURE:
+            batch.append(f.PressureObserved(at=self.now, cpu=self.random.random(), memory=self.random.choice((0.0, 0.5))))
         return batch
 
     def _turn(self, observed: list[Observed]) -> None:
@@ -202,6 +210,8 @@ class World:
             if isinstance(fact, f.StepsAdded | f.RunCreated):
                 self.outside.steps.update({step.id: step for step in self.saved.steps[len(self.outside.steps) :]})
             self.outside.saved(fact)
+            if self.check:
+                self._insist(self.pacing.saved(fact, self.saved))
         while self._commands and self._commands[0][0] <= self.saved.seq:
             self._perform(heappop(self._commands)[2])
 
@@ -214,9 +224,7 @@ class World:
                 self._insist(self.outside.stop(step, attempt, self.saved))
                 self._post(self._some_time(1.0), self._end(step, attempt, self.random.choice(("ok", "failed", "cancelled"))))
             case EvaluateCondition(step=step):
-                chance = draw(self.seed, step, -1)  # the same verdict whenever it is asked for
-                error = ErrorRecord(kind="input", message="no such path") if chance > 0.95 else None
-                self._post(0.0, f.ConditionEvaluated(at=0.0, step=step, verdict=chance < 0.7, error=error))
+                self._post(0.0, self._evaluated(step))
             case TakeFingerprint(step=step):
                 found = f.Given(run="before", output=Output()) if draw(self.seed, step, -5) < 0.4 else None
                 self._post(self._some_time(1.0), f.FingerprintTaken(at=0.0, step=step, found=found))
@@ -232,6 +240,14 @@ class World:
             case Leave():
                 self._insist(self.outside.leave())
                 self.left = True
+
+    def _evaluated(self, step: str) -> f.ConditionEvaluated:
+        """The same verdict and the same keys whenever they are asked for."""
+        chance, of = draw(self.seed, step, -1), self.state.steps[self.state.graph.index[step]]
+        error = ErrorRecord(kind="input", message="no such path") if chance > 0.95 else None
+        keyed = [name for name in of.resources if self.workflow.resources[name].per]
+        keys = {name: KEYS[int(draw(self.seed, step + name, -6) * len(KEYS))] for name in keyed}
+        return f.ConditionEvaluated(at=0.0, step=step, verdict=chance < 0.7 or not of.condition, error=error, keys=keys)
 
     def _keys(self, step: str, chance: float) -> list[str]:
         """As many as are drawn; those of the other one for what is wired; none for a sub-workflow."""
@@ -256,8 +272,9 @@ class World:
         usage = Usage(tokens_out=self.random.randint(1, 5), cost=0.5) if self.random.random() < USES else None
         if outcome == "ok":
             return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="ok", output=Output(), usage=usage)
-        kinds: tuple[ErrorKind, ...] = ("exit", "error", "invalid_output")
-        error = ErrorRecord(kind=self.random.choice(kinds), message="it was drawn", exit_code=3)
+        kinds: tuple[ErrorKind, ...] = ("exit", "error", "invalid_output", "input")
+        asks = self._some_time(5.0) if self.random.random() < 0.2 else None
+        error = ErrorRecord(kind=self.random.choice(kinds), message="it was drawn", exit_code=3, retry_after_s=asks)
         return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome=outcome, error=error, usage=usage)
 
     # ---- crash and resume ----

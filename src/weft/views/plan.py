@@ -20,7 +20,7 @@ from weft.sim.foresight import Foreseen, foresee, perfect
 from weft.sim.replay import Past
 from weft.views.parts import Part, parts_of
 from weft.views.story import at_once
-from weft.views.text import Cell, Paint, chain, fit, fit_name, names, plural, table, visible
+from weft.views.text import Cell, Paint, chain, fit, fit_name, names, plural, pool_words, table, visible
 
 LISTED_STEPS_MAX: Final = 40
 """Workflows of up to so many steps are shown step by step."""
@@ -131,6 +131,7 @@ def as_json(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) 
         "schedule": workflow.schedule,
         "limits": {"total": limits.total, "computing": limits.computing, "waiting": limits.waiting},
         "pools": {name: pool.slots for name, pool in workflow.resources.items()},
+        "pool_limits": {name: msgspec.to_builtins(pool) for name, pool in workflow.resources.items()},
         "layers": len(plan.layers),
         "widest_layer": {"layer": widest, "steps": len(plan.layers[widest])} if plan.layers else None,
         "critical_path": [ids[i] for i in plan.path],
@@ -291,7 +292,7 @@ def _pools(plan: Plan, width: int) -> list[tuple[str, str]]:
             takers[name].append(part.path if weight == 1 else f"{part.path} ({weight})")
     rows: list[tuple[str, str]] = []
     for name, pool in islice(plan.workflow.resources.items(), POOLS_MAX):
-        head = f"{visible(name)}, {plural(pool.slots, 'slot')}: "
+        head = f"{visible(name)}, {pool_words(pool)}: "
         taken = names(takers[name][:LAYER_NAMED_MAX], width - len(head), total=len(takers[name])) if takers[name] else "no step"
         rows.append(("" if rows else "pools", head + taken))
     return rows

@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from weft.core import facts as f
 from weft.core.apply import apply
+from weft.core.curbs import Cause
 from weft.core.demand import TOTAL, WAITING, Rank
 from weft.core.facts import Fact
 from weft.core.state import State
@@ -133,7 +134,7 @@ class Scene:
     @property
     def ticks(self) -> bool:
         """Whether the passing of time alone changes the rows."""
-        return bool(self.state.alive or self.state.backoff_until)
+        return bool(self.state.alive or self.state.backoff_until) or self.state.first_ready() is not None
 
     def rows(self, now: float, elapsed_s: float, width: int, height: int, paint: Paint) -> list[str]:
         """Painted rows, at most `height` and ROWS_MAX, none wider than `width`."""
@@ -151,7 +152,7 @@ class Scene:
     # ---- sections ----
 
     def _sections(self, now: float, room: int, width: int) -> list[list[list[Cell]]]:
-        held = self._held()
+        held = self._held(max(now, self.state.now))
         running = len(self.state.alive) - len(self._stopping)
         side = SIDE_ROWS_MAX if room >= ROOMY_ROWS else 1
         wanted = {
@@ -174,7 +175,7 @@ class Scene:
             self._running_rows(now, granted["running"], running),
             self._stopping_rows(now, granted["stopping"]),
             self._backing_off_rows(now, granted["backing off"]),
-            self._held_rows(held, granted["held"], width),
+            self._held_rows(held, granted["held"], width, now),
         ]
 
     def _failed_rows(self, count: int) -> list[list[Cell]]:
@@ -221,43 +222,53 @@ class Scene:
             rows.append([("", ""), self._id(i), "", (f"{number} in {wait}", "dim")])
         return _labelled("backing off", _with_more(rows, len(until)))
 
-    def _held(self) -> dict[int | None, list[int]]:
-        """Kinds of demand that have held steps, by the first pool that each lacks; None: it lacks nothing."""
+    def _held(self, now: float) -> dict[tuple[int, Cause] | None, list[int]]:
+        """Kinds of demand that have held steps, by what the first of each lacks: a pool, and why; None: it lacks nothing."""
         state = self.state
         free: dict[int, float] = {}
-        held: dict[int | None, list[int]] = {}
+        held: dict[tuple[int, Cause] | None, list[int]] = {}
+
+        def left(pool: int) -> float:
+            if pool not in free:
+                free[pool] = state.free(pool)
+            return free[pool]
+
         for k, ready in enumerate(state.ready):
             if ready:
-                for pool, _ in state.demands.kinds[k]:
-                    if pool not in free:
-                        free[pool] = state.free(pool)
-                lacking = next((pool for pool, weight in state.demands.kinds[k] if free[pool] < weight), None)
-                held.setdefault(lacking, []).append(k)
+                lack = state.curbs.lack(self._first_ready(k)[0][-1], left, now)
+                held.setdefault(None if lack is None else (lack.pool, lack.cause), []).append(k)
         return held
 
-    def _held_rows(self, held: dict[int | None, list[int]], count: int, width: int) -> list[list[Cell]]:
+    def _held_rows(self, held: dict[tuple[int, Cause] | None, list[int]], count: int, width: int, now: float) -> list[list[Cell]]:
         state = self.state
-        sizes = {pool: sum(len(state.ready[k]) for k in kinds) for pool, kinds in held.items()}
+        sizes = {lack: sum(len(state.ready[k]) for k in kinds) for lack, kinds in held.items()}
         rows: list[list[Cell]] = []
-        for pool in sorted(held, key=lambda pool: -sizes[pool])[:count]:
-            ranks = [rank for k in held[pool][:KINDS_NAMED_MAX] for rank in self._first_ready(k)]
+        for lacking in sorted(held, key=lambda lack: -sizes[lack])[:count]:
+            ranks = [rank for k in held[lacking][:KINDS_NAMED_MAX] for rank in self._first_ready(k)]
             ids = [self._id(rank[-1]) for rank in sorted(ranks)[:NAMED_MAX]]
-            lack = self._lack(pool)
+            lack = self._lack(lacking, now)
             room = width - len(lack) - LABEL_WIDTH - max(self._name_width, len("999,999 steps")) - TIME_WIDTH - 9  # gaps
-            named = names(ids, max(room, 1), total=sizes[pool])
-            rows.append([("", ""), plural(sizes[pool], "step"), "", f"{lack}: {named}"])
+            named = names(ids, max(room, 1), total=sizes[lacking])
+            rows.append([("", ""), plural(sizes[lacking], "step"), "", f"{lack}: {named}"])
         return _labelled("held", rows)
 
     def _first_ready(self, k: int) -> list[Rank]:
         ready = self.state.ready[k]
         return least(self.state.queues[k], NAMED_MAX, lambda rank: rank[-1] in ready)
 
-    def _lack(self, pool: int | None) -> str:
-        if pool is None:
+    def _lack(self, lacking: tuple[int, Cause] | None, now: float) -> str:
+        if lacking is None:
             return "nothing new is started" if self.state.halted else "about to start"
-        demands = self.state.demands
-        name = demands.pools[pool] if pool > WAITING else demands.pools[TOTAL]
-        slots = demands.slots(pool, self.state.limits) or 0
+        (pool, cause), demands, curbs = lacking, self.state.demands, self.state.curbs
+        name = visible(demands.pools[pool]) if pool > WAITING else demands.pools[TOTAL]
+        if cause == "reserved" and curbs.holder is not None:
+            return f"{name}, reserved for {self._id(curbs.holder)}"
+        if cause in ("rate", "breaker"):
+            opens, _ = curbs.closed(pool)
+            trial = curbs.trials.get(pool)
+            when = f"{self._id(trial)} tries" if trial is not None else f"next in {format_duration(max(0.0, opens - now))}"
+            return f"{cause} of {name}, {when}"
+        slots = curbs.slots(pool, self.state.limits) or 0
         return f"{name}, {slots - int(self.state.free(pool))} of {slots} taken"
 
     def _id(self, i: int) -> str:

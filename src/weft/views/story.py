@@ -172,7 +172,7 @@ class Story:
 
 
 _STAMP_WIDTH: Final = 8
-_STYLES: Final = STYLES | {"retry": "yellow", "started": "", "running": "dim", "progress": "dim"}
+_STYLES: Final = STYLES | {"retry": "yellow", "breaker": "yellow", "started": "", "running": "dim", "progress": "dim"}
 
 
 def stamp(seconds: float) -> str:
@@ -390,6 +390,30 @@ def _suspend_requested(story: Story, fact: f.SuspendRequested) -> None:
     story.say("suspend", f"{by}nothing new starts, {running} may end" if fact.how == "drain" else f"{by}ending {running}")
 
 
+def _pool_resized(story: Story, fact: f.PoolResized) -> None:
+    story.say("resized", f"{_pool(fact.pool, fact.key)} to {plural(fact.slots, 'slot')}: {fact.reason}")
+
+
+def _breaker_opened(story: Story, fact: f.BreakerOpened) -> None:
+    wait = format_duration(max(0.0, fact.until - fact.at))
+    failed = plural(fact.failures, "failure")
+    story.say("breaker", f"{_pool(fact.pool, fact.key)} is open after {failed} in a row: nothing that takes it starts for {wait}")
+
+
+def _breaker_closed(story: Story, fact: f.BreakerClosed) -> None:
+    story.say("breaker", f"{_pool(fact.pool, fact.key)} is closed again")
+
+
+def _reserved(story: Story, fact: f.UnitsReserved) -> None:
+    if story.verbose:
+        pools = ", ".join(_pool(of.pool, of.key) for of in fact.pools)
+        story.say_step("reserved", fact.step, f"it was overtaken too often: what becomes free of {pools} is kept for it")
+
+
+def _pool(name: str, key: str) -> str:
+    return visible(f"{name}[{key}]" if key else name)
+
+
 def _retry_requested(story: Story, fact: f.RetryRequested) -> None:
     for word in ("failed", "cancelled", "skipped"):
         del story.counts[word]
@@ -438,6 +462,10 @@ _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.StepsSkipped: _skipped,
     f.CancelRequested: _cancel_requested,
     f.SuspendRequested: _suspend_requested,
+    f.PoolResized: _pool_resized,
+    f.BreakerOpened: _breaker_opened,
+    f.BreakerClosed: _breaker_closed,
+    f.UnitsReserved: _reserved,
     f.RetryRequested: _retry_requested,
     f.RunTimedOut: _timed_out,
     f.OutputsEvaluated: _outputs,

@@ -11,6 +11,9 @@ from collections.abc import Collection, Iterable, Sequence
 from heapq import nsmallest
 from typing import Final, TypeAlias
 
+from weft.model.units import format_rate
+from weft.model.workflow import Pool
+
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 
 STYLES: Final = {
@@ -106,6 +109,16 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 step`, `12,345 steps`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def pool_words(pool: Pool) -> str:
+    """What a pool allows: `8 slots, 60/min`."""
+    words = [plural(pool.slots, "slot")] if pool.slots is not None else []
+    words += [format_rate(pool.rate.starts, pool.rate.window_s)] if pool.rate else []
+    words += [f"burst {pool.burst}"] if pool.rate and pool.burst > 1 else []
+    words += ["adaptive"] if pool.adaptive else []
+    words += [f"breaker at {plural(pool.breaker.failures, 'failure')}"] if pool.breaker else []
+    return ", ".join(words) + (f", each per {visible(pool.per)}" if pool.per else "")
 
 
 def percent(share: float) -> str:

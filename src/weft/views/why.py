@@ -71,7 +71,8 @@ def _until(link: Why, now: float) -> str:
     if link.until is None:
         return ""
     left_s = link.until - now
-    return f" ({'until' if link.status == 'backing_off' else 'timeout'} in {format_duration(left_s)})" if left_s > 0 else ""
+    until = link.status == "backing_off" or link.cause in ("rate", "breaker")
+    return f" ({'until' if until else 'timeout'} in {format_duration(left_s)})" if left_s > 0 else ""
 
 
 # ---- a run ----
