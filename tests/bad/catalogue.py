@@ -15,6 +15,7 @@ from weft.host.source import read_source
 from weft.model.problem import Problem
 
 HERE = Path(__file__).parent
+SUFFIXES = (".yaml", ".json", ".lua")
 HELLO = "steps:\n  a:\n    run: echo a\n"
 
 
@@ -76,10 +77,13 @@ def read(name: str) -> tuple[bytes | None, list[Problem]]:
 
 def cases() -> list[Case]:
     """Every case, in the order of expected.toml. A name ends as the file's name would."""
-    with open(HERE / "expected.toml", "rb") as file:
-        table = tomllib.load(file)
+    table = {}
+    for path in sorted(HERE.glob("**/expected.toml")):  # one for each format of other systems, in its folder
+        folder = path.parent.relative_to(HERE).as_posix()
+        found = tomllib.loads(path.read_text())
+        table.update(found if folder == "." else {f"{folder}/{name}": entries for name, entries in found.items()})
     generated = made()
-    files = {path.relative_to(HERE).as_posix(): path for path in HERE.glob("*/*") if path.suffix in (".yaml", ".json")}
+    files = {path.relative_to(HERE).as_posix(): path for path in HERE.glob("*/*") if path.suffix in SUFFIXES}
     unlisted = (files.keys() | {f"made/{name}" for name in generated}) ^ table.keys()
     assert not unlisted, f"in the catalogue or in expected.toml, but not in both: {sorted(unlisted)}"
     result = []

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from weft.formats import load
+from weft.formats import Outside, load
+from weft.host.programs import evaluate_lua
 from weft.host.source import read_source
 from weft.model.workflow import Python
 
@@ -26,7 +27,7 @@ def run(tmp_path: Path, name: str, *inputs: str) -> subprocess.CompletedProcess[
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
 def test_it_loads(path: Path) -> None:
-    loaded = load(path.read_bytes(), str(path), read=read_source)
+    loaded = load(path.read_bytes(), str(path), read=read_source, outside=Outside(evaluate_lua=evaluate_lua))
     assert [problem.code for problem in loaded.problems] == (["W501"] if path.name == "races.weft.yaml" else [])
     assert loaded.workflow is not None
 
@@ -41,6 +42,13 @@ def test_hello(tmp_path: Path) -> None:
 def test_it_succeeds(tmp_path: Path, name: str) -> None:
     done = run(tmp_path, name)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_lua_file(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("weft")), "run", str(EXAMPLES / "parallel_demo.lua"), "--schedule", "dataflow"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["both"] == ["hello", 5]
 
 
 def test_languages(tmp_path: Path) -> None:

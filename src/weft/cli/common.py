@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from weft.engine.folder import RunFolder
-from weft.formats import Budgets, Loaded
+from weft.formats import Budgets, Loaded, Outside
 from weft.model import shape
 from weft.model.errors import Bug, UsageError, WeftError
 from weft.model.options import SETTINGS, Setting
@@ -103,7 +103,20 @@ def look_at(file: str, settings: Settings) -> tuple[Loaded, bytes]:
         return Loaded(None, tuple(problems), "", lambda step: Place(file)), b""
     form = settings["format"] or None
     read = partial(read_source, size_max=budgets.json_bytes_max)
-    return load_format(data, file, format=form, budgets=budgets, time_scale=settings["time_scale"], read=read), data
+    scale = settings["time_scale"]
+    return load_format(data, file, format=form, budgets=budgets, time_scale=scale, read=read, outside=_outside()), data
+
+
+def _outside() -> Outside:
+    """What files of other systems need beside themselves."""
+    from weft.host.programs import evaluate_lua
+
+    def files() -> dict[str, bytes]:
+        from weft.formats.hwfe_config import FILES
+
+        return {name: Path(name).read_bytes() for name in (*FILES, ".env") if Path(name).is_file()}
+
+    return Outside(evaluate_lua=evaluate_lua, files=files, variables=os.environ)
 
 
 def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:

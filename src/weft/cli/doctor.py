@@ -13,6 +13,7 @@ import msgspec
 
 from weft import __version__, app
 from weft.cli.common import settings_options, state_folder, take_settings
+from weft.model.errors import UsageError
 from weft.model.options import SETTINGS
 
 DISK_FREE_MIN_BYTES: Final = 1 << 30
@@ -32,8 +33,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 @click.command("doctor")
 @settings_options("state", "max_parallel")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool, **options: Any) -> None:
+@click.option("--config", metavar="FILE", help="Check a configuration file of the Hybrid Workflow Engine instead.")
+def doctor(as_json: bool, config: str | None, **options: Any) -> None:
     """Show the machine, the settings with their origins, and what is missing. Exit code 6 if something will not work."""
+    if config is not None:
+        sys.exit(_check_config(config))
     settings = take_settings(options)
     findings = list(_machine(state_folder(settings)))
     rows = [
@@ -51,6 +55,26 @@ def doctor(as_json: bool, **options: Any) -> None:
         for row in rows:
             click.echo(f"  {row['name']:14} {row['value']!s:12} {row['origin']}")
     sys.exit(6 if any(finding.level == "missing" for finding in findings) else 0)
+
+
+def _check_config(file: str) -> int:
+    """Show what a configuration file and the environment say about how workflows run, and what is wrong with it."""
+    from weft.formats.hwfe_config import FILES, read_config
+
+    name = Path(file).name
+    kind = next((known for known in (*FILES, ".env") if name == known or name.endswith(f".{known.partition('.')[2]}")), None)
+    if kind is None:
+        raise UsageError(f"`{file}` is no configuration file: its name ends in .toml, .json, .yaml, .yml or .env")
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"`{file}` cannot be read: {error.strerror}") from None
+    found = read_config({kind: data}, os.environ)
+    for setting in found.settings:
+        click.echo(f"  {setting.name:24} {setting.value!s:12} {setting.origin}")
+    for problem in found.problems:
+        click.echo(f"error: {problem}", err=True)
+    return 2 if found.problems else 0
 
 
 def _machine(state: Path) -> Iterator[Finding]:

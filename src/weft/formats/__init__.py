@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from weft.formats.document import Document
     from weft.formats.flows import Read, Sources
 
-FORMATS = ("native", "wfformat")
+FORMATS = ("native", "wfformat", "hwfe")
 
 PROBLEMS_MAX = 1000
 """More than a person reads; a generated file with one mistake in each step must not cost gigabytes."""
@@ -34,6 +34,15 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
     """More than anybody nests by hand, and far below the depth at which recursive code dies."""
     alias_nodes_max: int = 500_000
     """Values that the aliases of a YAML file stand for: 20 for each step of a file with 25,000."""
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What a format may need that is not in the file itself: somebody to evaluate a file that is a program, the configuration
+    files of its system in the current folder by name, and the environment."""
+
+    evaluate_lua: Callable[[str], Mapping[str, Any]] | None = None
+    files: Callable[[], Mapping[str, bytes]] = dict
+    variables: Mapping[str, str] = {}
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -55,12 +64,13 @@ def load(
     budgets: Budgets = Budgets(),  # noqa: B008
     time_scale: float = 1.0,
     read: "Read | None" = None,
+    outside: "Outside | None" = None,
 ) -> Loaded:
     """The workflow in `data`, or what is wrong with it. `name` is the file's, for messages; its ending tells YAML from JSON.
 
     `format`: one of FORMATS, when the content shall not decide. `time_scale` multiplies the times of a recorded trace.
     `read`: gives the content of the file of a sub-workflow, by its name relative to where `name` is; or problems. Without it
-    such a file is refused.
+    such a file is refused. `outside` does what loading does not do by itself.
     Raises MachineError if PyYAML lacks its parser.
     """
     collecting = gc.isenabled()
@@ -68,11 +78,11 @@ def load(
     from weft.formats.flows import Sources
 
     def load_part(data: bytes, name: str) -> Loaded:
-        return _load(data, name, None, budgets, time_scale, sources)
+        return _load(data, name, None, budgets, time_scale, sources, outside or Outside())
 
     sources = Sources(name, read, load_part, max(budgets.yaml_bytes_max, budgets.json_bytes_max))
     try:
-        loaded = _load(data, name, format, budgets, time_scale, sources)
+        loaded = _load(data, name, format, budgets, time_scale, sources, outside or Outside())
         if not sources.problems:
             return loaded
         problems = [*loaded.problems, *sources.problems]
@@ -82,15 +92,18 @@ def load(
             gc.enable()
 
 
-def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale: float, sources: "Sources") -> Loaded:
-    document, problems = _read(data, name, budgets)
+def _load(
+    data: bytes, name: str, form: str | None, budgets: Budgets, time_scale: float, sources: "Sources", outside: "Outside"
+) -> Loaded:
+    document, problems = _read(data, name, budgets, outside)
     if document is None:
         return _loaded(None, problems, "", lambda step: Place(name))
 
     from weft.formats.document import Findings, Where
+    from weft.formats.lua_source import recognises_text
 
     findings = Findings()
-    form = form or _recognise(document.value, findings)
+    form = form or ("hwfe" if recognises_text(data, name) else _recognise(document.value, findings))
     workflow = None
     module: Any = None
     if form == "native":
@@ -101,10 +114,15 @@ def _load(data: bytes, name: str, form: str | None, budgets: Budgets, time_scale
         from weft.formats import wfformat as module
 
         workflow = module.load(document, findings, name, time_scale)
+    elif form == "hwfe":
+        from weft.formats import hwfe as module
+        from weft.formats.hwfe_config import read_config
+
+        workflow = module.load(document, findings, name, read_config(outside.files(), outside.variables).execution)
     problems += findings.problems(document)
 
     def places(step: str) -> Place:
-        document, _ = _read(data, name, budgets)  # again: to keep the first one would double what a large workflow takes
+        document, _ = _read(data, name, budgets, outside)  # again: to keep the first one would double what a large workflow takes
         known = document is not None and workflow is not None
         return document.places([Where(module.step_path(document, step))])[0] if document and known else Place(name)
 
@@ -130,7 +148,11 @@ def _loaded(
     return Loaded(None if wrong else workflow, tuple(problems), form, places, contents)
 
 
-def _read(data: bytes, name: str, budgets: Budgets) -> "tuple[Document | None, list[Problem]]":
+def _read(data: bytes, name: str, budgets: Budgets, outside: "Outside") -> "tuple[Document | None, list[Problem]]":
+    from weft.formats.lua_source import read_lua, recognises_text
+
+    if recognises_text(data, name):
+        return read_lua(data[: budgets.yaml_bytes_max + 1], name, outside.evaluate_lua)
     json = is_json(data, name)
     bytes_max = budgets.json_bytes_max if json else budgets.yaml_bytes_max
     if len(data) > bytes_max:

@@ -57,6 +57,11 @@ class Document:
     def __init__(self, text: Callable[[], Text], value: Value, scan: Callable[[str, Wanted], Span]) -> None:
         self.value, self._text, self._scan = value, text, scan
 
+    @property
+    def text(self) -> str:
+        """The text of the file, read once more."""
+        return self._text().text
+
     def spans(self, wanted: Wanted) -> Span:
         """Where the wanted values stand in the text."""
         return self._scan(self._text().text, wanted)

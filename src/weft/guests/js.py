@@ -25,8 +25,9 @@ globalThis.console = (() => {
 CALL = """
 globalThis.__end = {};
 (async () => {
-  if (typeof run !== "function") throw { __missing: true };
-  return await run(JSON.parse(__inputs));
+  const entry = globalThis.__entry ?? (typeof run === "function" ? run : undefined);
+  if (typeof entry !== "function") throw { __missing: true };
+  return await entry(JSON.parse(__inputs));
 })().then(
   (value) => { __end.value = JSON.stringify(value === undefined ? null : value) ?? null; __end.done = true; },
   (error) => {

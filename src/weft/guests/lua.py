@@ -92,10 +92,13 @@ def run(code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_
         raise LuaError("invalid_output", "the result holds a text that is not UTF-8") from None
 
 
-def evaluated(lua54: Any, runtime: Any, code: str, name: str = "=step") -> tuple[Any, Any]:
-    """Run the code's top level in a confined environment; that environment, and what the code returned. Raises lua54.LuaError."""
+def evaluated(lua54: Any, runtime: Any, code: str, name: str = "=step", write: Any = None) -> tuple[Any, Any]:
+    """Run the code's top level in a confined environment; that environment, and what the code returned. Raises lua54.LuaError.
+
+    `write` gets what is printed, stdout if it is not given.
+    """
     setup = runtime.compile(SETUP)
-    env, load = setup(" ".join(BASE), " ".join(LIBRARIES), " ".join(OS), sys.stdout.write)
+    env, load = setup(" ".join(BASE), " ".join(LIBRARIES), " ".join(OS), write or sys.stdout.write)
     loaded = load(code, name)
     chunk, message = loaded if isinstance(loaded, tuple) else (loaded, None)
     if chunk is None:

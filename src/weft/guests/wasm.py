@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from typing import Any
 
 MEMORY_BYTES_MAX = 512 << 20
 """Of its linear memory: a worker for each processor still fits into a small machine."""
 TAIL_CHARS_MAX = 8192
+WARNING_MAX = 10
+"""Return codes up to this are no errors, where a module reports."""
 
 
 class WasmError(Exception):
@@ -25,8 +28,12 @@ class WasmError(Exception):
             self.weft_record["exit_code"] = exit_code  # type: ignore[assignment]
 
 
-def run(module: str, inputs: dict[str, Any], function: str = "", memory_bytes_max: int = MEMORY_BYTES_MAX) -> Any:
+def run(
+    module: str, inputs: dict[str, Any], function: str = "", report: bool = False, memory_bytes_max: int = MEMORY_BYTES_MAX
+) -> Any:
     """What the command writes to stdout, as JSON; or what the exported `function`, called without arguments, returns, a number.
+
+    With `report` the number is a status, and the result tells about the call.
 
     `module` is a path, relative to the step's folder; `.wat` text is taken too. Raises WasmError.
     """
@@ -62,7 +69,29 @@ def run(module: str, inputs: dict[str, Any], function: str = "", memory_bytes_ma
         ) from None
     finally:
         streams.close()
+    if report:
+        return _report(module, function, inputs, result)
     return result if function else streams.output()
+
+
+def _report(module: str, function: str, inputs: dict[str, Any], code: Any) -> dict[str, Any]:
+    """0 is a success, 1 to WARNING_MAX a success with a warning, anything else an error."""
+    code = code if isinstance(code, int) else 0
+    if not 0 <= code <= WARNING_MAX:
+        raise WasmError("exit", f"`{function}` of `{module}` returned {code}", exit_code=code)
+    outcome = "warning" if code else "success"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {
+        "wasm_execution": {
+            "module": module,
+            "function": function,
+            "return_code": code,
+            "status": "success",
+            "input_count": len(inputs),
+        },
+        "input_summary": {name: type(value).__name__ for name, value in inputs.items()},
+        "processed_data": {outcome: True, "message": f"{function} returned {code}", "timestamp": now},
+    }
 
 
 def _exports(store: Any, instance: Any, wasmtime: Any) -> str:

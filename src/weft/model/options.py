@@ -67,7 +67,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting(
         "format",
-        Choice(("native", "wfformat")),
+        Choice(("native", "wfformat", "hwfe")),
         None,
         "Format of the workflow file, when its content does not tell.",
         env="",

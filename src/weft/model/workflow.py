@@ -58,6 +58,8 @@ class Wasm(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", ta
 
     module: str
     function: str = ""
+    report: bool = False
+    """The output tells about the call of `function`: its status by the number that it returned, which is an error above 10."""
 
 
 class Http(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="http"):
@@ -248,6 +250,8 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     max_parallel: int | Literal["auto", "unlimited", "adaptive"] = "auto"
     schedule: Schedule = "dataflow"
     durability: Durability = "power"
+    banner: tuple[str, ...] = ()
+    """Lines that the system which the file was written for says at the start of a run."""
     timeout_s: float | None = None
     """Seconds for the whole run, not counting those in which no engine works on it."""
     budget: Budget | None = None

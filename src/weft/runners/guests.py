@@ -16,7 +16,7 @@ class GuestRunner(PythonRunner):
     def request(self, job: Job) -> Request:
         action = job.action
         if isinstance(action, Wasm):
-            call = {"module": action.module, "inputs": job.inputs, "function": action.function}
+            call = {"module": action.module, "inputs": job.inputs, "function": action.function, "report": action.report}
             return Request(call, guest=str(FOLDER / "wasm.py"))
         assert isinstance(action, Lua | Js)
         name = "lua" if isinstance(action, Lua) else "js"

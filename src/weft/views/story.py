@@ -235,6 +235,7 @@ STOPPED: Final[dict[f.StopCause, str]] = {
 
 def _created(story: Story, fact: f.RunCreated) -> None:
     story.lay_out(fact)
+    story.say_tail(fact.workflow.banner)
     taken = [step for step, given in fact.given.items() if given.output]
     for step, given in fact.given.items():
         if given.output is None:  # it stands for others, which are there at once

@@ -1,0 +1,202 @@
+"""Workflow files of the Hybrid Workflow Engine: a Lua file with a global `workflow = {name, description, steps = {…}}`.
+
+- Its steps get the outputs of the steps that they depend on, by name, each language in its own way. That is done by constant code
+  of ours around the author's code (`hwfe_code`); no value ever becomes program text.
+- The file has no order of its own, a Lua table has none: steps stand as they do in the text.
+- A failed step ends the run, and what runs beside it may end.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, Final
+
+import msgspec
+
+from weft.formats import hwfe_code
+from weft.formats.document import Document, Findings, Path, Where
+from weft.formats.lua_source import function_source
+from weft.formats.shapes import described, quoted
+from weft.model.cycle import find_cycle
+from weft.model.tokens import shown
+from weft.model.workflow import Action, Step, Value, Workflow
+
+LANGUAGES: Final = {
+    "lua": "lua",
+    "python": "python",
+    **dict.fromkeys(("bash", "shell", "sh"), "shell"),
+    **dict.fromkeys(("javascript", "js", "node", "nodejs"), "javascript"),
+    **dict.fromkeys(("wasm", "webassembly"), "wasm"),
+}
+MAX_PARALLEL: Final = 4
+"""What the documentation says when nothing else is given."""
+
+_KEYS = ("language", "code", "depends_on", "module", "func", "function", "run")
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration says (see hwfe_config): `mode`, and how many steps run at once in it; 0: as many as CPUs."""
+
+    parallel: bool = False
+    max_parallel_steps: int = MAX_PARALLEL
+
+
+def load(document: Document, findings: Findings, name: str, execution: Execution) -> Workflow | None:
+    """The workflow, if there is no error."""
+    workflow = document.value.get("workflow")
+    if not isinstance(workflow, dict):
+        is_there = "the file defines no global `workflow`" if workflow is None else f"`workflow` is {described(workflow)}"
+        findings.add("W603", is_there, Where(()), hint='workflow = { name = "…", steps = { first = { code = [[ … ]] } } }')
+        return None
+    return _Loader(document, findings, workflow).load(name, execution)
+
+
+def step_path(document: Document, step: str) -> Path:
+    """The path of a step in the document."""
+    return ("workflow", "steps", step)
+
+
+def _output_of(step: str) -> str:
+    return f"${{{{ steps['{step}'].output }}}}"
+
+
+class _Loader:
+    def __init__(self, document: Document, findings: Findings, workflow: Mapping[str, Value]) -> None:
+        self.document, self.findings, self.workflow = document, findings, workflow
+        steps = workflow.get("steps")
+        if not isinstance(steps, dict) or not steps:
+            what = "has no steps" if not steps else f"has `steps` that are {described(steps)}"
+            findings.add("W603", f"the workflow {what}", Where(("workflow",)), hint="steps = { first = { code = [[ … ]] } }")
+            steps = {}
+        self.steps: dict[str, Any] = self._in_order(steps)
+
+    def _in_order(self, steps: Mapping[str, Value]) -> dict[str, Value]:
+        """As they stand in the text."""
+        places = self.document.places([Where(("workflow", "steps", id_), "key") for id_ in steps])
+        ordered = sorted(zip(places, steps, strict=True))
+        return {id_: steps[id_] for _, id_ in ordered}
+
+    def load(self, name: str, execution: Execution) -> Workflow | None:
+        title = self._text(self.workflow, ("workflow",), "name") or PurePath(name).name.split(".")[0] or "workflow"
+        description = self._text(self.workflow, ("workflow",), "description")
+        steps = [step for id_, fields in self.steps.items() if (step := self._step(id_, fields))]
+        self._report_cycles(steps)
+        if self.findings:
+            return None
+        mode = "parallel" if execution.parallel else "sequential"
+        return Workflow(
+            name=title,
+            description=description,
+            steps=tuple(steps),
+            outputs={step.id: _output_of(step.id) for step in steps},
+            max_parallel=execution.max_parallel_steps or "auto",
+            schedule="dataflow" if execution.parallel else "sequential",
+            banner=(f"Execution mode: {mode}",),
+        )
+
+    def _text(self, fields: Mapping[str, Value], path: Path, key: str) -> str:
+        value = fields.get(key, "")
+        if not isinstance(value, str):
+            self._wrong(f"`{key}` is {described(value)}, where a text must be", (*path, key))
+            return ""
+        return value
+
+    def _wrong(self, message: str, path: Path, hint: str = "", code: str = "W603") -> None:
+        self.findings.add(code, message, Where(path), hint=hint)
+
+    def _step(self, id_: str, fields: Value) -> Step | None:
+        path = ("workflow", "steps", id_)
+        if not isinstance(fields, dict):
+            self._wrong(f"the step `{shown(id_)}` is {described(fields)}, where a table must be", path, "{ code = [[ … ]] }")
+            return None
+        for key in fields:
+            if key not in _KEYS:
+                hint = self.findings.suggest(key, _KEYS) or f"a step has {quoted(_KEYS, 10)}"
+                self.findings.add("W604", f"a step has no `{shown(key)}`", Where((*path, key), "key"), hint=hint)
+        needs = self._depends_on(id_, fields, path)
+        action = self._action(id_, fields, path, bool(needs))
+        if action is None:
+            return None
+        inputs = {need: _output_of(need) for need in needs}
+        return Step(id=id_, action=action, needs=tuple(needs), inputs=inputs, output="json", on_error="stop", drain=True)
+
+    def _depends_on(self, id_: str, fields: Mapping[str, Value], path: Path) -> list[str]:
+        given = fields.get("depends_on", {})
+        if given == {}:
+            return []
+        if not isinstance(given, list):
+            hint = f'depends_on = {{"{shown(given)}"}}' if isinstance(given, str) else 'depends_on = {"first"}'
+            self._wrong(f"`depends_on` is {described(given)}, where a list must be", (*path, "depends_on"), hint)
+            return []
+        needs = []
+        for n, need in enumerate(given):
+            at = (*path, "depends_on", n)
+            if not isinstance(need, str):
+                self._wrong(f"item {n + 1} of `depends_on` is {described(need)}, where the name of a step must be", at)
+            elif need not in self.steps:
+                hint = self.findings.suggest(need, self.steps) or f"there is {quoted(self.steps)}"
+                self._wrong(f"Step not found: {shown(need)} (`{shown(id_)}` depends on it)", at, hint, "W605")
+            else:
+                needs.append(need)
+        return list(dict.fromkeys(needs))
+
+    def _action(self, id_: str, fields: Mapping[str, Value], path: Path, has_inputs: bool) -> Action | None:
+        written = self._text(fields, path, "language") or "lua"
+        language = LANGUAGES.get(written.lower())
+        if language is None:
+            hint = self.findings.suggest(written.lower(), LANGUAGES) or f"it is one of {quoted(LANGUAGES, 20)}"
+            self._wrong(f"there is no language `{shown(written)}`", (*path, "language"), hint, "W606")
+            return None
+        if language == "wasm":
+            module = self._text(fields, path, "module")
+            if not module:
+                hint = f'module = "{id_}.wasm"'
+                self._wrong(f"the step `{shown(id_)}` is WebAssembly and names no `module`", path, hint, "W607")
+                return None
+            return hwfe_code.wasm(module, self._text(fields, path, "func") or self._text(fields, path, "function") or "run")
+        code = self._code(id_, fields, path, language)
+        if code is None:
+            return None
+        if language == "python" and (error := hwfe_code.python_error(code)):
+            self._wrong(f"the Python code of `{shown(id_)}` cannot be read: {error}", (*path, "code"), code="W608")
+            return None
+        return hwfe_code.MAKERS[language](code, has_inputs)
+
+    def _code(self, id_: str, fields: Mapping[str, Value], path: Path, language: str) -> str | None:
+        """The author's text: `code`, or the older `run = function() … end`."""
+        code = fields.get("code", fields.get("run"))
+        if isinstance(code, dict) and "__function__" in code:
+            source = function_source(self.document.text, code["__function__"])
+            if source and language == "lua":
+                return f"run = {source}"
+            self._wrong(
+                f"the step `{shown(id_)}` has a Lua function where {language} code must be", path, "code = [[ … ]]", "W607"
+            )
+            return None
+        if isinstance(code, str) and code.strip():
+            if "\0" in code:
+                self._wrong(f"the code of `{shown(id_)}` holds a NUL character", (*path, "code"), "remove it", "W608")
+                return None
+            return code
+        wrong = "has empty `code`" if isinstance(code, str) else f"has `code` that is {described(code)}"
+        what = "has no `code`" if code is None else wrong
+        self._wrong(f"the step `{shown(id_)}` {what}", path, "code = [[ … ]]", "W607")
+        return None
+
+    def _report_cycles(self, steps: list[Step]) -> None:
+        number = {step.id: n for n, step in enumerate(steps)}
+        needs = [[number[need] for need in step.needs if need in number] for step in steps]
+        cycle = find_cycle(needs)
+        if cycle is None:
+            return
+        ids = [steps[n].id for n in cycle]
+        edges = list(zip(ids, ids[1:] + ids[:1], strict=True))
+        places = [Where(("workflow", "steps", id_, "depends_on")) for id_, _ in edges]
+        self.findings.add(
+            "W609",
+            f"Circular dependency detected involving step '{ids[0]}': {' → '.join([*ids, ids[0]])}",
+            places[0],
+            seconds=[
+                (place, f"`{id_}` depends on `{need}`") for place, (id_, need) in list(zip(places, edges, strict=True))[1:20]
+            ],
+            hint="remove one of these dependencies",
+        )

@@ -1,0 +1,2 @@
+load("\27Lua")()
+workflow = {}

@@ -1,0 +1,4 @@
+workflow = { name = "x", steps = {
+  a = { code = "function run() end" },
+  b = { code = "function run() end", depends_on = "a" }
+} }

@@ -1,0 +1,3 @@
+workflow = { name = "x", steps = {
+  a = { language = "wasm", module = 5 }
+} }

@@ -1,0 +1,3 @@
+workflow = { name = 5, steps = {
+  a = { code = "function run() end" }
+} }

@@ -1,0 +1,5 @@
+workflow = { name = "x", steps = {
+  a = { language = "python" },
+  b = { language = "shell", code = "" },
+  c = { language = "shell", code = "   " }
+} }

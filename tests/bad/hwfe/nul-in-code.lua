@@ -1,0 +1,3 @@
+workflow = { name = "x", steps = {
+  a = { language = "shell", code = "echo \0" }
+} }

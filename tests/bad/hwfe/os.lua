@@ -1,0 +1,1 @@
+workflow = { name = os.getenv("HOME"), steps = {} }

@@ -1,0 +1,6 @@
+workflow = { name = "x", steps = {
+  a = { language = "python", code = [[
+def run(:
+    pass
+]] }
+} }

@@ -1,0 +1,1 @@
+workflow = { name = "x", steps = "a" }

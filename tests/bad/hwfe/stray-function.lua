@@ -1,0 +1,4 @@
+workflow = { name = "x", steps = {
+  a = { language = "shell", run = function() end },
+  b = { language = "js", code = function() end }
+} }

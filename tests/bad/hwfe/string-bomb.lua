@@ -1,0 +1,1 @@
+workflow = { name = ("x"):rep(1e8):rep(10) }

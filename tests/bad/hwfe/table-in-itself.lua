@@ -1,0 +1,2 @@
+workflow = { name = "x" }
+workflow.steps = workflow

@@ -1,0 +1,20 @@
+"""`weft doctor --config`: a configuration file of the Hybrid Workflow Engine, checked."""
+
+from door import Weft, weft
+
+
+def test_a_good_file(weft: Weft) -> None:
+    weft.write("config.toml", '[execution]\nmode = "parallel"\nmax_parallel_steps = 8\n')
+    said = weft("doctor", "--config", "config.toml", env={"HWFE_MAX_PARALLEL_STEPS": "2"}).out
+    rows = [line.split() for line in said.splitlines()]
+    assert rows[0] == ["mode", "parallel", "config.toml"]
+    assert rows[1] == ["max_parallel_steps", "2", "HWFE_MAX_PARALLEL_STEPS", "(environment)"]
+
+
+def test_a_bad_file_and_none_at_all(weft: Weft) -> None:
+    weft.write("other.yaml", "execution: { mode: fast }\nexcution: {}\n")
+    said = weft("doctor", "--config", "other.yaml", code=2).err
+    assert "there is no mode `fast`" in said
+    assert "did you mean `execution`?" in said
+    assert "cannot be read" in weft("doctor", "--config", "none.toml", code=2).err
+    assert "its name ends in" in weft("doctor", "--config", "config.ini", code=2).err

@@ -1,0 +1,250 @@
+"""Workflow files of the Hybrid Workflow Engine: read, planned and run as their documentation says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weft.formats import Loaded, Outside, load
+from weft.formats.hwfe_config import Config, read_config
+from weft.host.programs import evaluate_lua
+from weft.model.graph import Graph
+from weft.model.workflow import Workflow
+
+DEMO = Path(__file__).parent / "seeds" / "hwfe" / "parallel_demo.lua"
+WEFT = Path(sys.executable).with_name("weft")
+
+
+def read(text: str, name: str = "w.lua", **outside: Any) -> Loaded:
+    return load(text.encode(), name, outside=Outside(evaluate_lua=evaluate_lua, **outside))
+
+
+def workflow_of(text: str, **outside: Any) -> Workflow:
+    loaded = read(text, **outside)
+    assert loaded.workflow is not None, loaded.problems
+    return loaded.workflow
+
+
+def run(folder: Path, text: str, *arguments: str, **variables: str) -> tuple[dict[str, Any], str, int]:
+    """The outputs of the steps, what was said, and the exit code."""
+    (folder / "w.lua").write_text(text)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HWFE_")} | variables
+    command = [str(WEFT), "run", "w.lua", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return json.loads(done.stdout or "{}"), done.stderr, done.returncode
+
+
+def steps(body: str) -> str:
+    return f'workflow = {{ name = "w", description = "d", steps = {{\n{body}\n}} }}\n'
+
+
+def test_the_demo_is_read_as_printed() -> None:
+    workflow = workflow_of(DEMO.read_text())
+    assert (workflow.name, workflow.description) == ("parallel_demo", "Demonstrates parallel execution")
+    assert [step.id for step in workflow.steps] == ["init", "task_a", "task_b", "task_c", "task_d", "merge"]
+    assert [len(layer) for layer in Graph(workflow.steps).layers()] == [1, 4, 1]
+    assert {(step.on_error, step.drain) for step in workflow.steps} == {("stop", True)}
+
+
+def test_it_is_known_by_its_content_too() -> None:
+    assert read(DEMO.read_text(), "demo").format == "hwfe"
+    assert read("\ufeff" + DEMO.read_text(), "demo.lua").workflow is not None
+    assert read("steps: { a: { run: 'workflow = x' } }", "x").format == "native"
+
+
+def test_the_mode_comes_from_the_configuration() -> None:
+    text = DEMO.read_text()
+    assert (workflow_of(text).schedule, workflow_of(text).banner) == ("sequential", ("Execution mode: sequential",))
+    toml = b'[execution]\nmode = "parallel"\nmax_parallel_steps = 8\nenable_step_parallelism = false\n'
+    parallel = workflow_of(text, files=lambda: {"config.toml": toml})
+    assert (parallel.schedule, parallel.max_parallel, parallel.banner) == ("dataflow", 8, ("Execution mode: parallel",))
+    variables = {"HWFE_EXECUTION_MODE": "parallel"}
+    assert workflow_of(text, variables=variables).max_parallel == 4
+    assert workflow_of(text, variables=variables | {"HWFE_MAX_PARALLEL_STEPS": "0"}).max_parallel == "auto"
+
+
+def settings(config: Config) -> dict[str, tuple[Any, str]]:
+    return {setting.name: (setting.value, setting.origin) for setting in config.settings}
+
+
+def test_where_each_setting_comes_from() -> None:
+    files = {
+        "config.yaml": b"execution: { mode: parallel }\n",
+        "config.json": b'{"execution": {"mode": "parallel", "max_parallel_steps": 2}}',
+        ".env": b"# mine\nexport HWFE_MAX_PARALLEL_STEPS='3'\nHWFE_ENABLE_PARALLELISM=true # yes\n\nOTHER=1\n",
+    }
+    assert settings(read_config(files, {"HWFE_EXECUTION_MODE": "sequential"})) == {
+        "mode": ("sequential", "HWFE_EXECUTION_MODE (environment)"),
+        "max_parallel_steps": (3, "HWFE_MAX_PARALLEL_STEPS (.env)"),
+        "enable_step_parallelism": (True, "HWFE_ENABLE_PARALLELISM (.env)"),
+    }
+    del files["config.json"]
+    assert settings(read_config(files, {}))["mode"] == ("parallel", "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("files", "variables", "problem"),
+    [
+        ({"config.toml": b"[execution\n"}, {}, "config.toml: it cannot be read"),
+        ({"config.json": b"[1]"}, {}, "config.json: it holds no sections"),
+        ({"config.yaml": b"a: [\n"}, {}, "config.yaml: it cannot be read"),
+        ({"config.toml": b"execution = 1\n"}, {}, "config.toml: the section `execution` is no mapping"),
+        ({"config.toml": b"[excution]\n"}, {}, "there is no section `excution`; did you mean `execution`?"),
+        ({"config.toml": b"[execution]\nmodus = 1\n"}, {}, "`execution` has no `modus`"),
+        ({"config.toml": b'[execution]\nmode = "fast"\n'}, {}, "there is no mode `fast`"),
+        ({"config.toml": b"[execution]\nmax_parallel_steps = -1\n"}, {}, "`max_parallel_steps` is `-1`"),
+        ({}, {"HWFE_MAX_PARALLEL_STEPS": "many"}, "`max_parallel_steps` is `many`"),
+        ({}, {"HWFE_ENABLE_PARALLELISM": "yes"}, "`enable_step_parallelism` is `yes`"),
+        ({".env": b"what\n"}, {}, ".env: line 1 is no `NAME=value`"),
+    ],
+)
+def test_what_is_wrong_with_a_configuration(files: dict[str, bytes], variables: dict[str, str], problem: str) -> None:
+    config = read_config(files, variables)
+    assert problem in config.problems[0]
+    assert (config.execution.parallel, config.execution.max_parallel_steps) == (False, 4)
+
+
+def test_the_demo_runs_as_documented(tmp_path: Path) -> None:
+    outputs, said, code = run(tmp_path, DEMO.read_text(), HWFE_EXECUTION_MODE="parallel")
+    assert code == 0, said
+    assert "Execution mode: parallel" in said
+    assert outputs["init"] == "initialized"
+    assert outputs["task_a"] == {"stdout": "Task A\nresult_a", "stderr": "", "exit_code": 0}
+    assert (outputs["task_b"], outputs["task_c"], outputs["merge"]) == ("result_b", "result_c", "merged")
+
+
+CONTRACTS = steps(
+    """
+  data = { code = [[ function run() return { list = {1, 2}, name = 'q"; touch X #', empty = {}, none = nil } end ]] },
+  text = { code = [[ function run(...) return select("#", ...) .. " given" end ]] },
+  old = { run = function(inputs)
+    return "old " .. tostring(inputs)
+  end },
+  py = { language = "python", depends_on = {"data", "text"}, code = [[
+import json
+top = inputs["data"]["list"]
+def helper():
+    return json.dumps(top)
+def run(given):
+    return {"top": helper(), "given": sorted(given), "name": given["data"]["name"]}
+]] },
+  py_alone = { language = "python", code = "def run(): return (1, None)" },
+  sh_object = { language = "bash", depends_on = {"data"}, code = [[
+echo before
+echo '{"broken": }'
+echo "{\\"name\\": $(printf '%s' "$INPUT_DATA" | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["name"]))')}"
+echo '{"second": 1}'
+]] },
+  sh_lines = { language = "sh", code = [[
+printf '{\\n"a": 1\\n}\\n'
+echo oops >&2
+]] },
+  sh_run = { language = "shell", depends_on = {"text"}, code = [[
+run() { echo "it says: $(parse_input text)"; }
+]] },
+  js = { language = "node", depends_on = {"data"}, code = [[
+const top = inputs.data.name;
+function run(given) { return { top, list: given.data.list }; }
+]] },
+  js_number = { language = "js", code = "const run = () => 42" },
+  js_nothing = { language = "javascript", code = "function run() {}" },
+"""
+)
+
+
+def test_what_each_language_gets_and_gives(tmp_path: Path) -> None:
+    outputs, said, code = run(tmp_path, CONTRACTS, HWFE_EXECUTION_MODE="parallel")
+    assert code == 0, said
+    hostile = 'q"; touch X #'
+    assert outputs == {
+        "data": {"empty": {}, "list": [1, 2], "name": hostile},
+        "text": "0 given",
+        "old": "old nil",
+        "py": {"top": "[1, 2]", "given": ["data", "text"], "name": hostile},
+        "py_alone": [1, None],
+        "sh_object": {"name": hostile},
+        "sh_lines": {"stdout": '{\n"a": 1\n}', "stderr": "oops", "exit_code": 0},
+        "sh_run": {"stdout": "it says: 0 given", "stderr": "", "exit_code": 0},
+        "js": {"top": hostile, "list": [1, 2]},
+        "js_number": {"value": 42},
+        "js_nothing": {},
+    }
+    assert not (tmp_path / "X").exists()
+
+
+def test_web_assembly_reports_about_its_call(tmp_path: Path) -> None:
+    functions = "".join(f'(func (export "f{n}") (result i32) (i32.const {n}))' for n in (0, 7, 11))
+    (tmp_path / "m.wat").write_text(f"(module {functions})")
+    outputs, said, code = run(
+        tmp_path,
+        steps(
+            'a = { language = "wasm", module = "m.wat", func = "f0" },\n'
+            'b = { language = "webassembly", module = "m.wat", ["function"] = "f7", depends_on = {"a"} }'
+        ),
+    )
+    assert code == 0, said
+    assert outputs["a"]["wasm_execution"] == {
+        "module": "m.wat",
+        "function": "f0",
+        "return_code": 0,
+        "status": "success",
+        "input_count": 0,
+    }
+    assert outputs["b"]["input_summary"] == {"a": "dict"}
+    assert outputs["b"]["processed_data"]["warning"] is True
+    _, said, code = run(tmp_path, steps('c = { language = "wasm", module = "m.wat", func = "f11" }'))
+    assert (code, "`f11` of `m.wat` returned 11" in said) == (1, True)
+
+
+def test_a_failure_ends_the_run_and_what_runs_may_end(tmp_path: Path) -> None:
+    text = steps(
+        'a = { language = "shell", code = "until [ -e failed ]; do sleep 0.01; done; touch ended" },\n'
+        'b = { language = "shell", code = "touch failed; echo no >&2; exit 3" },\n'
+        'c = { language = "shell", depends_on = {"b"}, code = "touch ran" }'
+    )
+    _, said, code = run(tmp_path, text, HWFE_EXECUTION_MODE="parallel")
+    assert code == 1
+    assert (tmp_path / "ended").exists()
+    assert "exit 3" in said
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("value", ['"; touch X #', "$(touch X)", "`touch X`", "a\nb", "-n", "'", "é\u2028", "x" * 50_000])
+def test_hostile_values_arrive_as_data(tmp_path: Path, value: str) -> None:
+    text = steps(
+        f"a = {{ language = 'python', code = [==[def run(): return {value!r}]==] }},\n"
+        'b = { language = "shell", depends_on = {"a"}, code = [[ printf "%s" "$INPUT_A" >b ]] },\n'
+        'c = { language = "python", depends_on = {"a"}, code = "def run(i): return i[\'a\']" },\n'
+        'd = { language = "lua", depends_on = {"a"}, code = "function run(i) return i.a end" },\n'
+        'e = { language = "js", depends_on = {"a"}, code = "function run(i) { return [i.a] }" }'
+    )
+    outputs, said, code = run(tmp_path, text)
+    assert code == 0, said
+    assert json.loads((tmp_path / "b").read_text()) == outputs["c"] == outputs["d"] == outputs["e"][0] == value
+    assert not (tmp_path / "X").exists()
+
+
+def test_what_no_variable_can_carry_is_refused_with_the_cure(tmp_path: Path) -> None:
+    text = steps(
+        'a = { language = "python", code = "def run(): return \'x\' * 10_000_000" },\n'
+        'b = { language = "shell", depends_on = {"a"}, code = "touch ran" }'
+    )
+    _, said, code = run(tmp_path, text)
+    assert code == 1
+    assert "INPUT_A is longer than" in said
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_lua_there_is_one_clear_error() -> None:
+    (problem,) = load(DEMO.read_bytes(), "demo.lua").problems
+    assert (problem.code, problem.hint) == ("W601", "pip install 'weft[lua]'")
+
+
+def test_places_of_steps() -> None:
+    text = steps('  first = { code = "x" },\n  ["second"] = { code = "x" }')
+    loaded = read(text)
+    assert [loaded.places(step).line for step in ("first", "second")] == [2, 3]
