@@ -15,14 +15,15 @@ RSS_BYTES_MAX = 300 << 20
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_run_refuses(case: Case, tmp_path: Path) -> None:
-    file = tmp_path / Path(case.name).name
+    file = tmp_path / case.name
+    file.parent.mkdir()
     file.write_bytes(case.data)
-    for folder in (HERE / Path(case.name).parent).glob("*/"):
+    for folder in (HERE / case.name).parent.glob("*/"):
         if folder.is_dir():
-            (tmp_path / folder.name).symlink_to(folder)
+            (file.parent / folder.name).symlink_to(folder)
     with (tmp_path / "stderr").open("wb") as stderr:
         command = subprocess.Popen(
-            [sys.executable, "-m", "weft.cli.main", "run", file.name],
+            [sys.executable, "-m", "weft.cli.main", "run", case.name],
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

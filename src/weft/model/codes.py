@@ -438,7 +438,7 @@ CODES: dict[str, Code] = {
     ),
     # ---- files of the Hybrid Workflow Engine ----
     "W601": Code(
-        "Lua is not installed",
+        "the language of the file is not installed",
         "A workflow file in Lua is a program: to know what it says it is evaluated, confined, in a process of its own.",
         "Install the extra: `pip install 'weft[lua]'`.",
     ),

@@ -1,2 +1,1 @@
-local t = {}
-for i = 1, 1e9 do t[i] = ("x"):rep(1e6) .. i end
+workflow = { a = ("x"):rep(1e8), b = ("y"):rep(1e8), c = ("z"):rep(1e8) }
