@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 import lua  # type: ignore[import-not-found]  # the module beside this one
 
-MEMORY_BYTES_MAX = 256 << 20
+MEMORY_BYTES_MAX = 64 << 20
 """A definition is text; a bomb is stopped before it hurts."""
 OUTPUT_BYTES_MAX = 32 << 20
 ITEMS_MAX = 1_000_000
