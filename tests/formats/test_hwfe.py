@@ -50,6 +50,13 @@ def test_the_demo_is_read_as_printed() -> None:
     assert {(step.on_error, step.drain) for step in workflow.steps} == {("stop", True)}
 
 
+def test_levels_are_counted_from_one(tmp_path: Path) -> None:
+    command = [str(WEFT), "plan", str(DEMO)]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False).stdout
+    assert "layer 1        init" in said
+    assert "widest layer   layer 2 with 4 steps" in said
+
+
 def test_it_is_known_by_its_content_too() -> None:
     assert read(DEMO.read_text(), "demo").format == "hwfe"
     assert read("\ufeff" + DEMO.read_text(), "demo.lua").workflow is not None

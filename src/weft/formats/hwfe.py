@@ -90,6 +90,7 @@ class _Loader:
             outputs={step.id: _output_of(step.id) for step in steps},
             max_parallel=execution.max_parallel_steps or "auto",
             schedule="dataflow" if execution.parallel else "sequential",
+            first_layer=1,
             banner=(f"Execution mode: {mode}",),
         )
 

@@ -250,6 +250,8 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     max_parallel: int | Literal["auto", "unlimited", "adaptive"] = "auto"
     schedule: Schedule = "dataflow"
     durability: Durability = "power"
+    first_layer: int = 0
+    """What the first layer is called in plans: the documents of other systems count from 1."""
     banner: tuple[str, ...] = ()
     """Lines that the system which the file was written for says at the start of a run."""
     timeout_s: float | None = None

@@ -133,7 +133,7 @@ def as_json(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) 
         "pools": {name: pool.slots for name, pool in workflow.resources.items()},
         "pool_limits": {name: msgspec.to_builtins(pool) for name, pool in workflow.resources.items()},
         "layers": len(plan.layers),
-        "widest_layer": {"layer": widest, "steps": len(plan.layers[widest])} if plan.layers else None,
+        "widest_layer": {"layer": widest + workflow.first_layer, "steps": len(plan.layers[widest])} if plan.layers else None,
         "critical_path": [ids[i] for i in plan.path],
         "assumed": plan.count("assumed"),
         "estimated_work_s": plan.work_s,
@@ -150,7 +150,7 @@ def _step_as_json(plan: Plan, part: Part) -> dict[str, Any]:
     within = part.path.rpartition("/")[0]
     found = {
         "step": part.path,
-        "layer": plan.graph.layer[plan.graph.index[part.path.partition("/")[0]]],
+        "layer": plan.graph.layer[plan.graph.index[part.path.partition("/")[0]]] + plan.workflow.first_layer,
         "needs": [f"{within}/{need}" for need in step.needs] if within else step.needs,
         "resources": step.resources,
         "expect_s": step.expect_s,
@@ -176,7 +176,7 @@ def _steps(plan: Plan, paint: Paint, width: int) -> list[str]:
             parts.append([part])
     for number, layer in enumerate(plan.layers):
         for i in layer:
-            label = f"layer {number}" if i == layer[0] else ""
+            label = f"layer {number + plan.workflow.first_layer}" if i == layer[0] else ""
             for part in parts[i]:
                 step = part.step
                 needs = f"needs {names(step.needs, width // 3)}" if step.needs else ""
@@ -223,7 +223,7 @@ def _layers(plan: Plan, paint: Paint, width: int) -> list[str]:
             continue
         layer = plan.layers[number]
         named = names([plan.graph.ids[i] for i in layer[:LAYER_NAMED_MAX]], width - LABEL_WIDTH - 10, total=len(layer))
-        rows.append([(f"layer {number}".ljust(LABEL_WIDTH - 2), "dim"), f"{len(layer):,}", named])
+        rows.append([(f"layer {number + plan.workflow.first_layer}".ljust(LABEL_WIDTH - 2), "dim"), f"{len(layer):,}", named])
     return table(rows, paint, width, right=(1,), keep=(0, 1))
 
 
@@ -236,7 +236,7 @@ def _facts(plan: Plan, width: int) -> list[tuple[str, str]]:
     widest = _widest(plan)
     rows = [
         ("critical path", _path(plan, width)),
-        ("widest layer", f"layer {widest} with {plural(len(plan.layers[widest]), 'step')}"),
+        ("widest layer", f"layer {widest + plan.workflow.first_layer} with {plural(len(plan.layers[widest]), 'step')}"),
         ("at once", _at_once(plan)),
         *_pools(plan, width),
         ("estimate", _estimate(plan)),
