@@ -4,6 +4,7 @@ Nothing heavy is imported at the top: `check` needs no journal, and a run of she
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -14,10 +15,24 @@ import msgspec
 from weft.core import facts as f
 from weft.core.apply import apply
 from weft.core.facts import Fact, Limits
+from weft.core.gates import refusal
 from weft.core.state import State
-from weft.model.errors import MachineError, UsageError
+from weft.model.errors import MachineError, RunLocked, UsageError
 from weft.model.output import Output
-from weft.model.workflow import Argv, Flow, Http, Js, Lua, Python, Shell, Sleep, Step, Value, Wasm, Workflow, definitions
+from weft.model.workflow import (
+    Argv,
+    Http,
+    Js,
+    Lua,
+    Python,
+    Shell,
+    Sleep,
+    Value,
+    Wasm,
+    Workflow,
+    asks_people,
+    definitions,
+)
 from weft.ports import Gauge, Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
@@ -27,6 +42,9 @@ if TYPE_CHECKING:
 
 WAITING_MAX: Final = 256
 """How many attempts that only wait run at once under `max_parallel: auto`: each costs memory and a socket, not a processor."""
+ANSWER_TRIES_MAX: Final = 300
+ANSWER_WAIT_S: Final = 0.1
+"""An engine that comes or goes takes a moment; one that does not listen after half a minute is something else."""
 RUN_ID_TRIES_MAX: Final = 100
 """A random id that is taken this often means that no id can be had."""
 
@@ -41,10 +59,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     signals: bool = True
     recorder: "Recorder | None" = None
     """Watches which files the steps open."""
+    stays: bool = False
+    """Stay, rather than leave, while all that is open waits for people."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """A run after an engine has left it. `status` is its outcome, or `suspended`; `signal` the signal that suspended it, or 0."""
+    """A run after an engine has left it. `status` is its outcome, `suspended`, or `waiting` (for people); `signal` the one that
+    suspended it, or 0."""
 
     run: str
     folder: Path
@@ -55,7 +76,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def status(self) -> str:
-        return self.state.ended.status if self.state.ended else "suspended"
+        if self.state.ended:
+            return self.state.ended.status
+        return "waiting" if self.state.waiting else "suspended"
 
 
 def cpu_count() -> int:
@@ -110,6 +133,8 @@ def start(
     from weft.earlier import take_over
 
     require_extras(workflow)
+    if workflow.durability == "none" and asks_people(workflow):
+        raise UsageError("the workflow waits for people, who answer to its journal: `durability: none` keeps none")
     secrets = secret_values(workflow.secrets)
     chosen, earlier = _chosen(workflow, inputs, selection, before, str(project))
     run, folder, journal, store = _create(workflow, state_folder)
@@ -207,6 +232,35 @@ def cancel(folder: Path, options: Options, *, by: str, reason: str = "") -> Resu
     return _reopen(folder, options, None, [f.CancelRequested(at=0.0, by=by, reason=reason)])
 
 
+def answer(folder: Path, options: Options, fact: f.GateAnswered, *, go_on: bool = True) -> Result | None:
+    """Hand in the answer to a gate: to the run's engine if it has one (then None is returned), else here, and go on with the run.
+
+    The first answer counts, whoever comes at the same time. Not `go_on`: it is only written down, and the run suspended. Raises
+    UsageError if the answer does not count, with the reason; MachineError if nobody takes it.
+    """
+    from select import select
+
+    from weft.engine.control import Request, ask
+    from weft.journal.lock import holder
+
+    for _ in range(ANSWER_TRIES_MAX):
+        if holder(folder):
+            reply = ask(folder, Request(ask="answer", by=fact.by, answer=fact))
+            if reply and reply.ok:
+                return None
+            if reply and not reply.again:
+                raise UsageError(reply.message)
+        else:
+            then: list[f.Observed] = [fact]
+            then += [] if go_on else [f.SuspendRequested(at=0.0, how="drain", by=fact.by)]
+            try:
+                return _reopen(folder, options, None, then)
+            except RunLocked:
+                pass  # somebody was faster: perhaps with an answer too
+        select([], [], [], ANSWER_WAIT_S)  # its engine is about to listen, or to leave
+    raise MachineError(f"run `{folder.name}` is held by a process that does not take the answer: {holder(folder)}")
+
+
 def retry(folder: Path, options: Options, *, by: str, limits: Limits | None = None) -> Result:
     """Go on with a run that has ended: what failed, was cancelled or skipped waits again. Raises UsageError if nothing did."""
     return _reopen(folder, options, limits, [f.RetryRequested(at=0.0, by=by)])
@@ -288,7 +342,7 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
             outputs |= taken_in(fact)
         _refuse_unfit(state, folder.name, then)
         _say_if_changed(first, options.say)
-        ends = any(isinstance(fact, f.CancelRequested) for fact in then)
+        ends = any(isinstance(fact, f.CancelRequested | f.SuspendRequested) for fact in then)
         secrets = {} if ends else secret_values(state.workflow.secrets)
         for observer in options.observers:
             observer.recall(journal.read())
@@ -303,7 +357,12 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
 
 
 def _refuse_unfit(state: State, run: str, then: list[f.Observed]) -> None:
-    """Only a run that has not ended can go on or be cancelled, only one that ended badly can be retried."""
+    """Only a run that has not ended can go on or be cancelled, only one that ended badly can be retried, only an open gate be
+    answered."""
+    for fact in then:
+        wrong = refusal(state, fact, max(time.time(), state.now)) if isinstance(fact, f.GateAnswered) else ""
+        if wrong and isinstance(fact, f.GateAnswered):
+            raise UsageError(f"run `{run}` has ended; {wrong}" if state.ended and fact.gate not in state.answers else wrong)
     again = any(isinstance(fact, f.RetryRequested) for fact in then)
     if again and not state.ended:
         raise UsageError(f"run `{run}` has not ended; `weft resume {run}` goes on with it")
@@ -342,7 +401,14 @@ def _drive(
     from weft.journal.index import Index
     from weft.journal.successes import SuccessBook
 
-    attached = f.EngineAttached(at=0.0, pid=os.getpid(), host=socket.gethostname(), limits=options.limits, version=__version__)
+    attached = f.EngineAttached(
+        at=0.0,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        limits=options.limits,
+        version=__version__,
+        stays=options.stays,
+    )
     opening = [fact for fact in facts if isinstance(fact, f.RunCreated | f.RetryRequested)]
     rest = [fact for fact in facts if fact not in opening]
     workflow = next((fact.workflow for fact in facts if isinstance(fact, f.RunCreated)), state.workflow)
@@ -428,14 +494,3 @@ def _gauge(limits: Limits) -> Gauge | None:
     from weft.host.pressure import MachineGauge
 
     return MachineGauge(cpu_count())
-
-
-def fail_fast(workflow: Workflow) -> Workflow:
-    """The workflow with every `on_error: isolate` turned into `stop`."""
-
-    def strict(step: Step) -> Step:
-        if isinstance(step.action, Flow):
-            step = msgspec.structs.replace(step, action=Flow(fail_fast(step.action.workflow)))
-        return msgspec.structs.replace(step, on_error="stop") if step.on_error == "isolate" else step
-
-    return msgspec.structs.replace(workflow, steps=tuple(map(strict, workflow.steps)))

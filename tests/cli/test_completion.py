@@ -35,7 +35,7 @@ def ran(weft: Weft) -> str:
 
 
 def test_verbs_and_flags(weft: Weft) -> None:
-    assert offered(weft, "weft re") == ["report", "resume", "retry"]
+    assert offered(weft, "weft re") == ["report", "resume", "retry", "reject"]
     assert "run" in offered(weft, "weft ")
     assert offered(weft, "weft logs --std") == ["--stdout", "--stderr"]
     assert offered(weft, "weft --versi") == ["--version"]

@@ -26,7 +26,7 @@ CAUSES = {
     Event.LOST: "the attempt's engine died, or was told to leave (`attempt_lost`)",
     Event.BACKOFF: "there will be another attempt, not before some instant (`backoff_started`)",
     Event.FAILED: "no attempt is left, or its `if` cannot be evaluated (`step_failed`)",
-    Event.CANCELLED: "it is not wanted any more, after at least one attempt (`step_cancelled`)",
+    Event.CANCELLED: "it is not wanted any more, after at least one attempt, or was rejected (`step_cancelled`)",
     Event.SKIPPED: "it will not run (`steps_skipped`)",
     Event.RETRY: "somebody asked the ended run to go on (`retry_requested`)",
     Event.EXPANDED: "a fan-out or a sub-workflow got its steps (`steps_added`), or a fallback is tried (`fallback_started`)",
@@ -34,6 +34,8 @@ CAUSES = {
     Event.REUSED: "its output was taken from an earlier run: of the same fingerprint (`step_reused`), or as the run was created",
     Event.REPEATED: "it belongs to `finally`, and somebody asked the ended run to go on (`retry_requested`)",
     Event.SUCCEEDED: "it succeeded without an attempt of its own (`step_succeeded`)",
+    Event.OPENED: "somebody is asked at its gate (`gate_opened`)",
+    Event.ANSWERED: "somebody answered, or silence did (`gate_answered`)",
 }
 
 

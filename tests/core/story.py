@@ -13,7 +13,7 @@
 Left of the arrow stands what happens in one turn, separated by commas; right of it what the core decides, in order: nothing if
 what happened is only noted, `dropped` if not even that. A line without an arrow may lead to anything.
 
-    begin                                  the run is created, an engine attached
+    begin, begin staying                   the run is created, an engine attached
     crash                                  that engine died, another one resumes from the facts
     +3                                     seconds pass
     a ok, a fails, a fails exit 22, a fails silently, a raises OSError, a throttled 30, a cancelled, a lost, a spawned 77
@@ -25,9 +25,13 @@ what happened is only noted, `dropped` if not even that. A line without an arrow
     a same, a new                          an earlier run has succeeded with its fingerprint, or has not
     a items x y, a items, a items broken   the keys of a fan-out; none for a sub-workflow
     a output, a output broken              that of a sub-workflow was evaluated
+    a opened, layer#0 opened, a opened broken
+                                           what is asked at a gate was evaluated
+    approve a, reject a, approve a form n=1 with day=x, approve layer#0 skip c inject n:b replan
+                                           an answer to a gate; `n:b` is a new step that needs b
     outputs, outputs broken                those of the run were evaluated
     cancel, drain, kill                    what a person asks for
-    retry                                  what a person asks of a run that has ended, of an engine of its own
+    retry, retry staying                   what a person asks of a run that has ended, of an engine of its own
 
 Whatever is told, after each turn the audit and the reasons must be clean, the state must be what its facts make of it, and
 commands must match facts. At the end, the story is cut after every single fact and must go on from there to an end.
@@ -47,6 +51,7 @@ from weft.core.commands import (
     EvaluateItems,
     EvaluateOutputs,
     Leave,
+    OpenGate,
     StartAttempt,
     StopAttempt,
     TakeFingerprint,
@@ -54,18 +59,20 @@ from weft.core.commands import (
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
 from weft.core.fallback import blocked
-from weft.core.state import State
+from weft.core.state import State, at_gate, behind, layer_gate
 from weft.core.turn import Turn
 from weft.model.output import ErrorRecord, Output, Usage
-from weft.model.workflow import Pool, Retry, Shell, Sleep, Step, Workflow
+from weft.model.workflow import Approve, Pool, Retry, Shell, Sleep, Step, Workflow
 from weft.sim.outside import doubts, truth
 
 
-def step(id_: str, needs: str = "", *, retry: int | Retry = 0, sleep: bool = False, **settings: Any) -> Step:
-    """A step. `retry` as a number: so many, without jitter; `sleep`: it waits rather than computes."""
+def step(
+    id_: str, needs: str = "", *, retry: int | Retry = 0, sleep: bool = False, approve: Approve | None = None, **settings: Any
+) -> Step:
+    """A step. `retry` as a number: so many, without jitter; `sleep`: it waits rather than computes; `approve`: it asks."""
     if isinstance(retry, int):
         retry = Retry(times=retry, jitter=False)
-    action = Sleep(seconds=1.0) if sleep else Shell(script="true")
+    action = approve or (Sleep(seconds=1.0) if sleep else Shell(script="true"))
     return Step(id=id_, action=action, needs=tuple(needs.split()), retry=retry, **settings)
 
 
@@ -117,16 +124,20 @@ class Story:
 
     def _observed(self, words: list[str]) -> Iterator[Observed]:
         match words:
-            case ["begin"]:
+            case ["begin", *stays]:
                 yield f.RunCreated(at=0.0, run="r", workflow=self.workflow, inputs={}, seed=self.seed, **self.options)
-                yield f.EngineAttached(at=0.0, pid=1, host="h", limits=self.limits)
+                yield f.EngineAttached(at=0.0, pid=1, host="h", limits=self.limits, stays=bool(stays))
+            case ["approve" | "reject" as said, gate, *more]:
+                yield _answered(said, gate, more)
+            case [gate, "opened", *broken]:
+                yield f.GateOpened(at=0.0, gate=gate, message="Yes?", error=_error("input") if broken else None)
             case ["crash"]:
                 self.state = replay(self.facts)
                 yield f.EngineAttached(at=0.0, pid=2, host="h", limits=self.limits)
-            case ["retry"]:
+            case ["retry", *stays]:
                 self.state = replay(self.facts)
                 yield f.RetryRequested(at=0.0, by="somebody")
-                yield f.EngineAttached(at=0.0, pid=3, host="h", limits=self.limits)
+                yield f.EngineAttached(at=0.0, pid=3, host="h", limits=self.limits, stays=bool(stays))
             case ["cancel"]:
                 yield f.CancelRequested(at=0.0, by="somebody")
             case ["drain" | "kill" as how]:
@@ -160,14 +171,16 @@ class Story:
         for _ in range(100):
             if self.state.ended:
                 return
-            if self.state.suspended:
-                self.tell("crash")
+            if self.state.left:
+                self.tell(", ".join(["crash", *(f"approve {gate}" for gate in self.state.asking)]))
                 continue
             ids, todo = self.state.graph.ids, list[str]()
             todo += [f"{ids[i]} ok" for i in self.state.alive]
             todo += [f"{id_} true" for id_ in self.asked()]
             todo += [f"{id_} new" for id_ in self.fingerprinted()]
             todo += [f"{id_} items {self._keys(id_)}" for id_ in self.growing()]
+            todo += [f"{gate} opened" for gate in self.opening()]
+            todo += [f"approve {gate}" for gate in self.state.asking]
             todo += [f"{ids[i]} output" for i, s in enumerate(self.state.status) if s.name == "EXPANDED" and not todo]
             if not todo and self.wake_at is not None and (self.state.backoff_until or any(self.state.ready)):
                 self.now = self.wake_at
@@ -199,8 +212,21 @@ class Story:
         asked = set(self.asked())
         for i, status in enumerate(self.state.status):
             step = self.state.steps[i]
-            if self._at_the_door(i, status) and step.grows and step.id not in asked:
+            if self._at_the_door(i, status) and step.grows and step.id not in asked and not self._unanswered(step):
                 yield step.id
+
+    def opening(self) -> Iterator[str]:
+        """Gates of which it is being evaluated what they ask."""
+        state, asked = self.state, set(self.asked())
+        for i, status in enumerate(state.status):
+            id_ = state.graph.ids[i]
+            if self._at_the_door(i, status) and self._unanswered(state.steps[i]) and id_ not in asked:
+                yield id_
+        if at_gate(state) and layer_gate(state) not in state.gates and not state.halted:
+            yield layer_gate(state)
+
+    def _unanswered(self, step: Step) -> bool:
+        return step.question is not None and step.id not in self.state.answers
 
     def _keys(self, id_: str) -> str:
         """One item, or those of the other one for what is wired; none for a sub-workflow."""
@@ -211,9 +237,30 @@ class Story:
         return "0" if of.for_each is not None else ""
 
     def _at_the_door(self, i: int, status: int) -> bool:
-        front = self.workflow.schedule != "layers" or self.state.graph.layer[i] <= self.state.front
         waits = status == 0 and not self.state.unsettled[i] and not blocked(self.state, i)
-        return waits and front and not self.state.halted
+        return waits and not behind(self.state, i) and not self.state.halted
+
+
+def _answered(said: str, gate: str, more: list[str]) -> f.GateAnswered:
+    """`more`: words that say what the next ones are."""
+    said_more: dict[str, list[str]] = {}
+    for word in more:
+        if word in ("form", "with", "skip", "inject", "replan", "by"):
+            found = said_more.setdefault(word, [])
+        else:
+            found.append(word)
+    new = [word.partition(":") for word in said_more.get("inject", [])]
+    return f.GateAnswered(
+        at=0.0,
+        gate=gate,
+        answer="approve" if said == "approve" else "reject",
+        by="".join(said_more.get("by", ["anna"])),
+        form={name: int(value) for name, _, value in (pair.partition("=") for pair in said_more.get("form", []))},
+        inputs=dict(pair.split("=") for pair in said_more.get("with", [])),
+        skip=said_more.get("skip", []),
+        replan="replan" in said_more,
+        inject=[step(id_, needs.replace("+", " ")) for id_, _, needs in new],
+    )
 
 
 def _error(kind: Any, **more: Any) -> ErrorRecord:
@@ -256,7 +303,8 @@ def assert_commands_match(turn: Turn) -> None:
     assert [(c.step, c.attempt, c.cause) for c in commands if isinstance(c, StopAttempt)] == [
         (x.step, x.attempt, x.cause) for x in facts if isinstance(x, f.AttemptStopping)
     ]
-    assert sum(isinstance(c, Leave) for c in commands) == sum(isinstance(x, f.RunEnded | f.RunSuspended) for x in facts)
+    left = [x for x in facts if isinstance(x, f.RunEnded | f.RunSuspended | f.RunWaiting)]
+    assert sum(isinstance(c, Leave) for c in commands) == len(left)
     assert all(0 <= c.after <= turn.state.seq for c in commands)
 
 
@@ -272,6 +320,8 @@ def decided(turn: Turn) -> str:
             words.append(f"ask items {command.step}")
         elif isinstance(command, EvaluateGroup):
             words.append(f"ask output {command.step}")
+        elif isinstance(command, OpenGate):
+            words.append(f"open {command.gate}")
         elif isinstance(command, EvaluateOutputs):
             words.append("ask outputs")
     return ", ".join(words) if turn.facts or words else "dropped"
@@ -313,6 +363,10 @@ def _words(fact: Fact) -> str:
             return f"open {_pool(pool, key)} until {until:g}"
         case f.BreakerClosed(pool=pool, key=key):
             return f"close {_pool(pool, key)}"
+        case f.GateAnswered(gate=gate, answer=answer, by=""):
+            return f"silence {gate} ({answer})"
+        case f.RunWaiting(gates=gates):
+            return f"waits for {' '.join(gates)}"
         case f.RunSuspended():
             return "suspended"
         case f.RunEnded(status=status):

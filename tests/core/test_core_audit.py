@@ -79,7 +79,7 @@ def start(i: int, number: int = 1) -> Callable[[State], None]:
         (put("limits", Limits(total=0)), "pool `max_parallel` is exceeded by 1"),
         (put("ended", RunEnded(at=0.0, status="failed")), "the run is over and 1 attempts live"),
         (put("ended", RunEnded(at=0.0, status="failed")), "the run has ended and 6 steps have not settled"),
-        (put("suspended", True), "the run is over and 1 attempts live"),
+        (put("left", True), "the run is over and 1 attempts live"),
         (lambda state: state.agenda.append(1), "the turn left work on the agenda"),
         (put("halt_due", True), "the turn left work on the agenda"),
         (put("suspending", SuspendRequested(at=0.0, how="kill")), "step `a` runs though nobody wants it any more"),

@@ -24,6 +24,8 @@ VERBS: Final = {
     "resume": ("run", "Go on with a run that was suspended or whose engine died."),
     "retry": ("run", "Try again what did not succeed in a run that has ended."),
     "cancel": ("run", "End a run for good."),
+    "approve": ("answer", "Say yes at a gate where a run waits for somebody."),
+    "reject": ("answer", "Say no at a gate."),
     "init": ("init", "Write a commented workflow to begin with."),
     "fmt": ("fmt", "Write workflow files in their normal spelling."),
     "schema": ("check", "Print the JSON Schema of the workflow format."),

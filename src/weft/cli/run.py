@@ -21,17 +21,19 @@ from weft.core.measure import Measure
 from weft.core.selection import Selection
 from weft.model.errors import UsageError
 from weft.model.inputs import bind_inputs
-from weft.model.workflow import Workflow
+from weft.model.workflow import Workflow, fail_fast
 from weft.ports import Observer
 from weft.settings import Settings
 from weft.views.alarm import Later, on_loop
 
-EXIT_CODES = {"succeeded": 0, "succeeded_with_errors": 0, "failed": 1, "cancelled": 4}
+EXIT_CODES = {"succeeded": 0, "succeeded_with_errors": 0, "failed": 1, "cancelled": 4, "waiting": 3}
 SUSPENDED = 130
 """A run that was suspended from another terminal leaves as if it had had the signal itself."""
 
 FORESIGHT_STEPS_MAX = 20_000
 """The possible speedup of a larger graph takes longer to simulate than a summary should make wait (about 25 µs a step)."""
+
+wait_option = click.option("--wait", is_flag=True, help="Stay while the run waits for people, rather than leave.")
 
 VIEW = ("output", "color", "state", "grace", "max_parallel")
 
@@ -68,6 +70,7 @@ _FIELDS: Final = {"from": "from_"}
 @click.argument("file", required=False)
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--input", "-i", "more_pairs", multiple=True, metavar="KEY=VALUE", help="An input of the workflow.")
+@wait_option
 @click.option("--dry-run", "-n", is_flag=True, help="Show the plan and run nothing.")
 @settings_options(*VIEW, "schedule", "fail_fast", "durability", "format", "size_max", "time_scale")
 @selection_options("from", "downstream", "only", "until", "skip")
@@ -96,7 +99,7 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
     if options["dry_run"]:
         _dry_run(workflow, (*pairs, *more_pairs), selection, before, settings)
     inputs = bind_inputs(workflow, parse_pairs((*pairs, *more_pairs)))
-    view = View(settings, verbose=options["verbose"], quiet=options["quiet"])
+    view = View(settings, verbose=options["verbose"], quiet=options["quiet"], stays=options["wait"])
     result = app.start(
         workflow,
         inputs,
@@ -169,7 +172,7 @@ def with_settings(workflow: Workflow, settings: Settings) -> Workflow:
         schedule=settings["schedule"],
         durability=settings["durability"],
     )
-    return app.fail_fast(changed) if settings["fail_fast"] else changed
+    return fail_fast(changed) if settings["fail_fast"] else changed
 
 
 def _limits(settings: Settings) -> Limits:
@@ -179,16 +182,17 @@ def _limits(settings: Settings) -> Limits:
 @click.command("resume")
 @click.argument("name", metavar="RUN", default="@")
 @settings_options(*VIEW)
+@wait_option
 @click.option("--verbose", "-v", count=True, help="Show more.")
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
-def resume(name: str, verbose: int, quiet: bool, **options: Any) -> None:
+def resume(name: str, wait: bool, verbose: int, quiet: bool, **options: Any) -> None:
     """Go on with a RUN that was suspended or whose engine died. `@` is the last run.
 
     No step that was reported complete runs again; one that was running does, with the same idempotency key.
     """
     settings = take_settings(options)
     folder = find_run(name, settings)
-    view = View(settings, verbose=verbose, quiet=quiet)
+    view = View(settings, verbose=verbose, quiet=quiet, stays=wait)
     given = settings.origins["max_parallel"].origin != "default"
     result = app.resume(folder, view.options(_limits(settings)), limits=_limits(settings) if given else None)
     leave(view.finish(result))
@@ -198,9 +202,10 @@ def resume(name: str, verbose: int, quiet: bool, **options: Any) -> None:
 @click.argument("name", metavar="RUN", default="@")
 @selection_options("from", "downstream", "only")
 @settings_options(*VIEW)
+@wait_option
 @click.option("--verbose", "-v", count=True, help="Show more.")
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
-def retry(name: str, verbose: int, quiet: bool, **options: Any) -> None:
+def retry(name: str, wait: bool, verbose: int, quiet: bool, **options: Any) -> None:
     """Go on with a RUN that has failed or was cancelled: what did not succeed is tried again. `@` is the last run.
 
     Steps that succeeded do not run again; each of the others has all its attempts once more. With `--from`, `--downstream` or
@@ -209,7 +214,7 @@ def retry(name: str, verbose: int, quiet: bool, **options: Any) -> None:
     selection = take_selection(options)
     settings = take_settings(options)
     folder = find_run(name, settings)
-    view = View(settings, verbose=verbose, quiet=quiet)
+    view = View(settings, verbose=verbose, quiet=quiet, stays=wait)
     given = settings.origins["max_parallel"].origin != "default"
     limits = _limits(settings) if given else None
     if selection.names_what_runs:
@@ -243,11 +248,13 @@ class View:
         *,
         verbose: int = 0,
         quiet: bool = False,
+        stays: bool = False,
         clock: Callable[[], float] = time.monotonic,
         later: Later = on_loop,
     ) -> None:
         self._settings = settings
         self._verbose = verbose
+        self._stays = stays
         output = "quiet" if quiet else settings["output"]
         if output == "auto":
             output = "live" if sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb") else "lines"
@@ -277,6 +284,7 @@ class View:
             grace_s=self._settings["grace"],
             observers=(self._observer,) if self._observer else (),
             say=self._say,
+            stays=self._stays,
         )
 
     def see(self, facts: Sequence[Fact]) -> None:
@@ -308,7 +316,7 @@ class View:
         elif result.status not in ("succeeded", "succeeded_with_errors") and self.output == "quiet":
             click.echo(f"run {result.run}: {result.status}; `weft show {result.run}` tells more", err=True)
         self._print_outputs(result)
-        if not result.state.ended:
+        if result.status == "suspended":
             return 128 + result.signal if result.signal else SUSPENDED
         return EXIT_CODES[result.status]
 

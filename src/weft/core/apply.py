@@ -13,7 +13,7 @@ import msgspec
 from weft.core import facts as f
 from weft.core.facts import Fact
 from weft.core.growth import grown
-from weft.core.state import Attempt, State
+from weft.core.state import Attempt, State, at_gate, layer_gate
 from weft.core.status import TABLE, Event, Status
 from weft.model.errors import Bug
 from weft.model.workflow import Step
@@ -36,6 +36,8 @@ def _move(state: State, i: int, event: Event) -> None:
     if before is Status.READY:
         state.ready[state.demands.kind[i]].discard(i)
         state.stirred |= state.curbs.note_left(i)
+    elif before is Status.AWAITING_APPROVAL:
+        state.asking.pop(state.graph.ids[i])
     if after.settled:
         _settle(state, i)
 
@@ -55,10 +57,13 @@ def _settle(state: State, i: int) -> None:
             state.agenda.append(j)
     layer_open = state.layer_open
     layer_open[state.graph.layer[i]] -= 1
+    if state.front < len(layer_open) and not layer_open[state.front]:
+        state.asking.pop(layer_gate(state), None)  # a gate before steps that were given up needs no answer
     while state.front < len(layer_open) and not layer_open[state.front]:
         state.front += 1
         state.front_seq = state.seq
         state.agenda.extend(state.parked.pop(state.front, ()))
+        state.gate_due = at_gate(state)
     parent = state.graph.parent.get(i)
     if parent is not None:
         state.unsettled_children[parent] -= 1
@@ -121,8 +126,9 @@ def _engine_attached(state: State, fact: f.EngineAttached) -> None:
         state.deadline += fact.at - state.now  # no time has passed for the run while no engine worked on it
     state.limits = fact.limits
     state.curbs.note_engine(fact.at)
-    state.suspending = None
-    state.suspended = False
+    state.suspending = state.waiting = None
+    state.suspended = state.left = False
+    state.stays = fact.stays
 
 
 def _attempt_spawned(state: State, fact: f.AttemptSpawned) -> None:
@@ -238,6 +244,11 @@ def _retry_requested(state: State, fact: f.RetryRequested) -> None:
             about.pop(i, None)
     state.errors.update({i: state.first_errors[i] for i in again if i in state.stand_ins})
     state.reopen(fact.at)
+    state.plan = None
+    waits = [state.graph.ids[i] for i in again if i not in state.graph.children and i not in state.stand_ins]
+    for gate in [*waits, *(f"layer#{layer}" for layer in range(state.passed, len(state.layers)))]:  # they are asked again
+        state.gates.pop(gate, None)
+        state.answers.pop(gate, None)
     state.agenda.extend([i for i in again if not state.unsettled[i] or i in state.graph.children or i in state.stand_ins])
 
 
@@ -248,6 +259,36 @@ def _has_begun_parts(state: State, fallback: int) -> bool:
             return False
         fallback = state.stand_ins[fallback]
     return True
+
+
+def _gate_opened(state: State, fact: f.GateOpened) -> None:
+    state.gates[fact.gate] = fact
+    state.asking[fact.gate] = None
+    i = state.graph.index.get(fact.gate)
+    if i is None:
+        state.gate_due = False
+        return
+    _move(state, i, Event.OPENED)
+    if fact.until is not None:
+        heappush(state.timers, (fact.until, i, 0))
+
+
+def _gate_answered(state: State, fact: f.GateAnswered) -> None:
+    state.answers[fact.gate] = fact
+    i = state.graph.index.get(fact.gate)
+    if i is not None:
+        _move(state, i, Event.ANSWERED)
+        state.unblocked_seq[i] = state.seq
+        state.agenda.append(i)
+        if fact.inputs:
+            state.prints.pop(i, None)  # it is asked anew whether that has been done before
+        return
+    del state.asking[fact.gate]
+    state.plan = fact
+    if fact.answer == "approve":
+        state.passed = state.front
+        state.front_seq = state.seq
+        state.agenda.extend(state.parked.pop(state.front, ()))
 
 
 def _steps_ready(state: State, fact: f.StepsReady) -> None:
@@ -370,6 +411,7 @@ def _step_cancelled(state: State, fact: f.StepCancelled) -> None:
     state.pending.pop(i, None)
     state.backoff_until.pop(i, None)
     state.stop_causes[i] = fact.cause
+    state.rejected += fact.cause == "rejected"
 
 
 def _steps_skipped(state: State, fact: f.StepsSkipped) -> None:
@@ -398,7 +440,11 @@ def _run_ending(state: State, fact: f.RunEnding) -> None:
 
 
 def _run_suspended(state: State, fact: f.RunSuspended) -> None:
-    state.suspended = True
+    state.suspended = state.left = True
+
+
+def _run_waiting(state: State, fact: f.RunWaiting) -> None:
+    state.waiting, state.left = fact, True
 
 
 def _run_ended(state: State, fact: f.RunEnded) -> None:
@@ -422,6 +468,8 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.PoolResized: _pool_resized,
     f.BreakerOpened: _breaker_opened,
     f.BreakerClosed: _breaker_closed,
+    f.GateOpened: _gate_opened,
+    f.GateAnswered: _gate_answered,
     f.StepsReady: _steps_ready,
     f.StepsAdded: _steps_added,
     f.AttemptStarted: _attempt_started,
@@ -437,5 +485,6 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.BudgetSpent: _budget_spent,
     f.RunEnding: _run_ending,
     f.RunSuspended: _run_suspended,
+    f.RunWaiting: _run_waiting,
     f.RunEnded: _run_ended,
 }

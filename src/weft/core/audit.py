@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from weft.core.curbs import OVERTAKEN_MAX
 from weft.core.demand import COMPUTING
 from weft.core.fallback import blocked
-from weft.core.state import State
+from weft.core.state import State, behind
 from weft.core.status import Status
 
 _ALIVE = (Status.RUNNING, Status.STOPPING)
@@ -19,6 +19,7 @@ def audit(state: State) -> list[str]:
         *_audit_slots(state),
         *_audit_roles(state),
         *_audit_curbs(state),
+        *_audit_gates(state),
         *_audit_progress(state),
     ]
 
@@ -48,6 +49,10 @@ def _audit_steps(state: State) -> Iterator[str]:
             yield f"{name} counts {state.unsettled_children.get(i, 0)} parts that have not settled, there are {left}"
         if left and status is not Status.EXPANDED:
             yield f"{name} has {left} parts that have not settled"
+        if status is Status.AWAITING_APPROVAL and unsettled:
+            yield f"{name} asks although {unsettled} of its needs have not settled"
+        if (status is Status.AWAITING_APPROVAL) != (state.graph.ids[i] in state.asking):
+            yield f"{name} does not match the open gates"
         if (status is Status.BACKING_OFF) != (i in state.backoff_until):
             yield f"{name} has no backoff to match"
         if (status is Status.READY) != (i in state.ready[state.demands.kind[i]]):
@@ -70,7 +75,7 @@ def _audit_counts(state: State) -> Iterator[str]:
     front = next((layer for layer, count in enumerate(layers) if count), len(layers))
     if state.front != front:
         yield f"the first open layer is taken to be {state.front}, it is {front}"
-    if state.workflow.schedule == "layers":
+    if state.workflow.layered:
         for i in state.alive:
             if state.graph.layer[i] > front:
                 yield f"step `{state.graph.ids[i]}` runs although layer {front} is open"
@@ -136,8 +141,41 @@ def _audit_curbs(state: State) -> Iterator[str]:
         yield f"units are reserved for step `{state.graph.ids[curbs.holder]}`, which was not overtaken so often"
 
 
+def _audit_gates(state: State) -> Iterator[str]:
+    layers = [gate for gate in state.asking if gate not in state.graph.index]
+    if layers and (state.workflow.gates is None or layers != [f"layer#{state.front - 1}"] or state.passed >= state.front):
+        yield f"the gates {layers} are open, and layer {state.front} is the first that has not settled"
+    for gate in {*state.asking, *state.answers}:
+        if gate not in state.gates or (gate in state.asking and gate in state.answers):
+            yield f"the gate `{gate}` is open or answered, but not as it should"
+    for i, status in enumerate(state.status):
+        id_, answer = state.graph.ids[i], state.answers.get(state.graph.ids[i])
+        begun = status in (*_ALIVE, Status.READY, Status.BACKING_OFF, Status.EXPANDED)
+        given = state.created is not None and state.created.given  # it may have been expanded in another run
+        elsewhere = i in state.stand_ins or (status is Status.EXPANDED and given)
+        approved = answer is not None and answer.answer == "approve"
+        if begun and state.steps[i].question and not approved and not elsewhere:
+            yield f"step `{id_}` is {status.name.lower()}, and nobody has approved it"
+        first = status is not Status.EXPANDED and i not in state.last
+        if begun and first and state.workflow.gates and state.graph.layer[i] > state.passed:
+            yield f"step `{id_}` is {status.name.lower()}, and the gate before its layer has not been passed"
+        if state.waiting and not status.settled and not _waits_for_people(state, i):
+            yield f"the run waits for people, and step `{id_}` for something else"
+    if (state.ended and state.asking) or (state.waiting and not state.asking):
+        yield f"the run is {'over' if state.ended else 'waiting'}, and {len(state.asking)} gates are open"
+
+
+def _waits_for_people(state: State, i: int) -> bool:
+    """Whether step i waits for a gate, or for another step."""
+    above = any(not state.status[need].settled for need in state.graph.needs[i])
+    parts = any(not state.status[part].settled for part in state.graph.children.get(i, ()))
+    at_layer = bool(state.workflow.gates) and state.graph.layer[i] >= state.front > state.passed
+    other = above or parts or blocked(state, i) or i in state.stand_ins
+    return other or at_layer or state.status[i] is Status.AWAITING_APPROVAL
+
+
 def _audit_progress(state: State) -> Iterator[str]:
-    if state.ended or state.suspended:
+    if state.ended or state.left:
         if state.alive:
             yield f"the run is over and {len(state.alive)} attempts live"
         if state.ended and state.open:
@@ -162,8 +200,8 @@ def _audit_progress(state: State) -> Iterator[str]:
             step, keyed = state.steps[i], any(state.workflow.resources[pool].per for pool in state.steps[i].resources)
             asked = ((step.condition or keyed) and i not in state.verdicts) or step.grows
             asked = asked or (step.reuse and i not in state.prints)
-            parked = state.workflow.schedule == "layers" and state.graph.layer[i] > state.front
-            if not asked and not parked:
+            gate = step.question is not None and step.id not in state.answers
+            if not asked and not gate and not behind(state, i):
                 yield f"{name} waits for nothing"
 
 

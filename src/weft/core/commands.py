@@ -53,10 +53,24 @@ class EvaluateOutputs(Base, frozen=True, kw_only=True):
     partial: bool = False
 
 
+class OpenGate(Base, frozen=True, kw_only=True):
+    """Evaluate what is asked at this gate and answer with GateOpened."""
+
+    gate: str
+
+
 class Leave(Base, frozen=True, kw_only=True):
-    """The run has ended or is suspended: close the journal and go."""
+    """The run has ended, is suspended, or waits for people: close the journal and go."""
 
 
 Command: TypeAlias = (
-    StartAttempt | StopAttempt | EvaluateCondition | TakeFingerprint | EvaluateItems | EvaluateGroup | EvaluateOutputs | Leave
+    StartAttempt
+    | StopAttempt
+    | EvaluateCondition
+    | TakeFingerprint
+    | EvaluateItems
+    | EvaluateGroup
+    | EvaluateOutputs
+    | OpenGate
+    | Leave
 )

@@ -15,9 +15,10 @@ from weft.core.commands import EvaluateOutputs, Leave
 from weft.core.dispatch import dispatch, next_opening
 from weft.core.facts import Observed
 from weft.core.fallback import blocked, fail
+from weft.core.gates import admit_opening, answer, carry_out, layer_due, open_layer_gate, refusal, silence, waits_for_people
 from weft.core.groups import expand
 from weft.core.halt import halt, stop
-from weft.core.state import State
+from weft.core.state import State, layer_gate
 from weft.core.status import Status
 from weft.core.turn import Round, Turn
 from weft.core.verdict import judge, too_late
@@ -29,14 +30,16 @@ def receive(state: State, observed: Iterable[Observed], now: float) -> Turn:
     turn = Turn(state, max(now, state.now))
     for fact in observed:
         _admit(turn, fact)
-    if state.created is None or state.ended or state.suspended:
+    if state.created is None or state.ended or state.left:
         return turn
+    carry_out(turn)
     _fire_timers(turn)
     begins = True
     while begins:
         while state.agenda or state.halt_due or _spends_too_much(turn):
             _settle_agenda(turn)
             _fire_timers(turn)  # a backoff may last no time at all
+        open_layer_gate(turn)
         adapt(turn)
         dispatch(turn)
         begins = _finish(turn)
@@ -78,6 +81,9 @@ def _fire_timers(turn: Turn) -> None:
     state = turn.state
     if state.deadline is not None and state.deadline <= turn.now and _can_time_out(state):
         turn.emit(f.RunTimedOut(at=turn.now))
+    due = layer_due(state)
+    if due is not None and due <= turn.now and not state.halted:
+        silence(turn, layer_gate(state))
     while state.timers and state.timers[0][0] <= turn.now:
         ready: dict[str, None] = {}  # each once: a timeout that did not come may have left an entry for the same instant
         while state.timers and state.timers[0][0] <= turn.now:
@@ -89,7 +95,11 @@ def _fire_timers(turn: Turn) -> None:
                 stop(turn, i, "timeout")
             elif state.status[i] is Status.READY:
                 fail(turn, i, too_late(state, i))
-            elif not state.halted:
+            elif state.halted:
+                continue
+            elif state.status[i] is Status.AWAITING_APPROVAL:
+                silence(turn, id_)
+            else:
                 ready[id_] = None
         if ready:
             turn.emit(f.StepsReady(at=turn.now, steps=list(ready)))
@@ -103,8 +113,11 @@ def _can_time_out(state: State) -> bool:
 
 
 def _stands(state: State, timer: tuple[float, int, int]) -> bool:
-    """Whether a timer still means something: the end of a backoff, the timeout of an attempt, the deadline of a held step."""
+    """Whether a timer still means something: the end of a backoff, the timeout of an attempt, of a gate, the deadline of a held
+    step."""
     when, i, number = timer
+    if state.status[i] is Status.AWAITING_APPROVAL:
+        return state.gates[state.graph.ids[i]].until == when
     if state.status[i] is Status.READY:
         return number == 0 and state.deadline_of(i) == when
     if state.status[i] is Status.RUNNING:
@@ -116,6 +129,9 @@ def _next_timer(state: State) -> float | None:
     while state.timers and not _stands(state, state.timers[0]):
         heappop(state.timers)
     due = [state.timers[0][0]] if state.timers else []
+    gate_due = layer_due(state)
+    if gate_due is not None and not state.halted:
+        due.append(gate_due)
     if state.deadline is not None and _can_time_out(state) and not state.ended:
         due.append(state.deadline)
     opening = None if state.halted else next_opening(state)
@@ -142,7 +158,9 @@ def _finish(turn: Turn) -> bool:
         turn.emit(f.RunEnded(at=turn.now, status=_outcome(state)))
     elif state.suspending:
         turn.emit(f.RunSuspended(at=turn.now))
-    if state.ended or state.suspended:
+    elif not state.stays and not turn.commands and waits_for_people(state):
+        turn.emit(f.RunWaiting(at=turn.now, gates=list(state.asking)))
+    if state.ended or state.left:
         turn.order(Leave(after=state.seq))
     return False
 
@@ -152,6 +170,8 @@ def _outcome(state: State) -> f.Outcome:
         return "cancelled"
     if state.failed_hard or state.timed_out or state.broke or (state.outputs and state.outputs.error):
         return "failed"
+    if state.rejected:
+        return "cancelled"
     return "succeeded_with_errors" if state.failed_soft else "succeeded"
 
 
@@ -162,7 +182,7 @@ def _admit(turn: Turn, fact: Observed) -> None:
     """Apply an observed fact if there is a place for it."""
     state = turn.state
     if isinstance(fact, f.Answer):
-        if state.created is not None and not state.ended and not state.suspended:
+        if state.created is not None and not state.ended and not state.left:
             _admit_answer(turn, fact)
         return
     fact = msgspec.structs.replace(fact, at=turn.now)
@@ -177,7 +197,7 @@ def _admit(turn: Turn, fact: Observed) -> None:
             turn.emit(fact)
             for i, attempt in list(state.alive.items()):  # whoever attaches has proved that they are dead
                 turn.emit(f.AttemptLost(at=turn.now, step=state.graph.ids[i], attempt=attempt.number))
-        case _ if state.suspended:
+        case _ if state.left:
             return
         case f.AttemptSpawned() | f.AttemptEnded() | f.AttemptLost():
             _admit_attempt(turn, fact)
@@ -191,6 +211,10 @@ def _admit(turn: Turn, fact: Observed) -> None:
             follow_machine(turn, fact)
         case f.OutputsEvaluated() if state.open == state.last_open and state.outputs is None and not state.ending:
             turn.emit(fact)
+        case f.GateOpened():
+            admit_opening(turn, fact)
+        case f.GateAnswered() if not refusal(state, fact, turn.now):
+            answer(turn, fact)
         case f.CancelRequested() if not state.cancelled or (state.ending and not state.cut_short):
             turn.emit(fact)
         case f.SuspendRequested() if not state.suspending or fact.how == "kill" != state.suspending.how:

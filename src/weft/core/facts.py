@@ -13,11 +13,13 @@ from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.workflow import Durability, Step, Value, Workflow
 
 Outcome: TypeAlias = Literal["succeeded", "succeeded_with_errors", "failed", "cancelled"]
-"""How a run ended. A run that has not is `running` or `suspended`."""
+"""How a run ended. A run that has not is `running`, `suspended` or `waiting`."""
 GiveUpCause: TypeAlias = Literal["cancel", "stop", "stop_layer", "run_timeout", "budget"]
 HaltCause: TypeAlias = Literal["suspend"] | GiveUpCause
 StopCause: TypeAlias = Literal["timeout", "suspend"] | GiveUpCause
-SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed", "not_selected", "not_needed"] | GiveUpCause
+CancelCause: TypeAlias = Literal["rejected"] | StopCause
+SkipReason: TypeAlias = Literal["condition", "needs_skipped", "need_failed", "not_selected", "not_needed", "gate"] | GiveUpCause
+GateAnswer: TypeAlias = Literal["approve", "reject", "fail"]
 
 
 def _tag(name: str) -> str:
@@ -100,6 +102,8 @@ class EngineAttached(Base, frozen=True, omit_defaults=True, kw_only=True):
     host: str
     limits: Limits
     version: str = ""
+    stays: bool = False
+    """It stays when all that is open waits for people, rather than leave."""
 
 
 class AttemptSpawned(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -208,6 +212,37 @@ class RetryRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
     by: str
 
 
+class GateOpened(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """A person is asked: what, with what to look at, and until when an answer counts. Steps call their gate by their id, that
+    after layer n is `layer#n`. With `error` when the question could not be evaluated: then nobody is asked."""
+
+    gate: str
+    message: str = ""
+    show: Value = None
+    until: float | None = None
+    error: ErrorRecord | None = None
+
+
+class GateAnswered(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """What somebody answered, or what silence means (then `by` is empty). The first answer to a gate is the only one.
+
+    `form`: its fields. `inputs`: what replaces values of the step's `with`. At a gate between layers: `skip` names steps that
+    shall not run (with `replan`, all that has not begun), `inject` are new steps. `id` is chosen by whoever answers, and tells
+    the own answer from others.
+    """
+
+    gate: str
+    answer: GateAnswer
+    by: str = ""
+    reason: str = ""
+    form: dict[str, Value] = {}
+    inputs: dict[str, Value] = {}
+    skip: list[str] = []
+    replan: bool = False
+    inject: list[Step] = []
+    id: str = ""
+
+
 # ---- decided ----
 
 
@@ -257,7 +292,8 @@ class FallbackStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class StepSucceeded(Base, frozen=True, omit_defaults=True, kw_only=True):
-    """It has succeeded without an attempt of its own: all its parts have, or its fallback. `output`: where it is not theirs."""
+    """It has succeeded without an attempt of its own: all its parts have, or its fallback, or it was approved. `output`: where it
+    is not theirs."""
 
     step: str
     output: Output | None = None
@@ -280,7 +316,7 @@ class StepFailed(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 class StepCancelled(Base, frozen=True, omit_defaults=True, kw_only=True):
     step: str
-    cause: StopCause
+    cause: CancelCause
 
 
 class StepsSkipped(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -343,6 +379,12 @@ class RunSuspended(Base, frozen=True, omit_defaults=True, kw_only=True):
     """Nothing is alive any more, and the run can be resumed."""
 
 
+class RunWaiting(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """Nothing is alive, and all that is open waits for people: those who are asked at `gates`. An answer lets it go on."""
+
+    gates: list[str]
+
+
 class RunEnded(Base, frozen=True, omit_defaults=True, kw_only=True):
     status: Outcome
 
@@ -362,6 +404,8 @@ Witnessed: TypeAlias = (
     | SuspendRequested
     | RetryRequested
     | PressureObserved
+    | GateOpened
+    | GateAnswered
 )
 Observed: TypeAlias = Witnessed | Answer
 Decided: TypeAlias = (
@@ -384,6 +428,7 @@ Decided: TypeAlias = (
     | BudgetSpent
     | RunEnding
     | RunSuspended
+    | RunWaiting
     | RunEnded
 )
 Fact: TypeAlias = Witnessed | Decided

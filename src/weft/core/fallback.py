@@ -78,7 +78,7 @@ def judge_stand_in(turn: Turn, i: int) -> None:
     state, step = turn.state, turn.state.steps[i]
     j = state.stand_ins[i]
     status, error = state.status[j], state.first_errors[i]
-    if not status.settled:
+    if not status.settled or state.unsettled_children.get(i):  # after a retry, parts of its own may be tried again too
         return
     if status is Status.CANCELLED:
         turn.emit(f.StepCancelled(at=turn.now, step=step.id, cause=state.stop_causes[j]))

@@ -36,6 +36,7 @@ def _instance(step: Step, key: str) -> Step:
         each_if=False,
         role="step" if step.role == "fallback" else step.role,
         fallback=instance_id(step.fallback, key) if step.fallback else "",
+        gate=None,  # it was asked once, for all
     )
 
 

@@ -43,7 +43,7 @@ class PoolNumbers(msgspec.Struct, frozen=True, kw_only=True):
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True):
     """What a run reports. `held_s`: step-seconds of waiting by cause, which is `max_parallel`, a pool's name, that name after
-    `rate`, `breaker` or `reserved`, `max_parallel of` a step, or `backoff`."""
+    `rate`, `breaker` or `reserved`, `max_parallel of` a step, `backoff`, or `gate`: how long gates were open before an engine."""
 
     steps: list[StepNumbers]
     counts: dict[str, int]
@@ -96,7 +96,7 @@ class Measure:
 
     def _pass_time(self, fact: Fact) -> None:
         """Account for the time since the last fact; none passes for the run while no engine lives."""
-        stands_still = self.state.ended or self.state.suspended or isinstance(fact, f.EngineAttached)
+        stands_still = self.state.ended or self.state.left or isinstance(fact, f.EngineAttached)
         if not stands_still and fact.at > self._at:
             self.makespan_s += fact.at - self._at
             self._held.pass_time(self._at, fact.at - self._at)

@@ -1,9 +1,9 @@
 """The whole scheduling truth of one run. `apply` alone writes it; everybody else reads.
 
 - No counter of free slots exists: `holders` lists the living steps by what they hold, and what is free is computed from it.
-- `agenda`, `parked`, `timers`, `queues`, `posted`, `lacking`, `heads`, `stirred`, `line`, `halt_due` and `outputs_due` are
-  worklists that apply fills and the deciders empty. They hold candidates, not truth: an entry that no longer applies is dropped
-  by whoever takes it out, so a replay may leave as many as it likes.
+- `agenda`, `parked`, `timers`, `queues`, `posted`, `lacking`, `heads`, `stirred`, `line`, `halt_due`, `outputs_due`, `gate_due`
+  and `plan` are worklists that apply fills and the deciders empty. They hold candidates, not truth: an entry that no longer
+  applies is dropped by whoever takes it out, so a replay may leave as many as it likes.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ from weft.model.graph import Graph
 from weft.model.output import ErrorRecord, Usage
 from weft.model.workflow import Step, Workflow
 
-UNWANTED = ("condition", "needs_skipped", "not_selected", "not_needed")
+UNWANTED = ("condition", "needs_skipped", "not_selected", "not_needed", "gate")
 """Reasons to skip a step that are no failure."""
 
 
@@ -53,6 +53,9 @@ class State:
     it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will not be reused.
 
     `curbs`: what bounds pools beside their holders. `line`: ranks of ready steps, of which the first that is still ready counts.
+    `gates`: those that were opened, by name; `answers` to them; `asking`: those that are open, in order. `passed`: the
+    last layer whose gate has been passed (none stands before layer 0). `rejected`: steps that somebody did not approve. `stays`:
+    the engine stays while all waits for people. `waiting`: it has left for that. `left`: for that, or suspended.
 
     For the dispatcher: `queues` holds the ranks of ready steps by kind; `posted` the rank of the one that stands for its kind
     among the `heads`, which are sorted by what was `lacking`: a pool, and so much of it. The heads of `stirred` pools are to be
@@ -68,6 +71,9 @@ class State:
         self.cancelled: f.CancelRequested | None = None
         self.suspending: f.SuspendRequested | None = None
         self.suspended = False
+        self.waiting: f.RunWaiting | None = None
+        self.left = False
+        self.stays = False
         self.deadline: float | None = None
         self.timed_out: f.RunTimedOut | None = None
         self.stopped_by: int | None = None
@@ -79,6 +85,11 @@ class State:
         self.broke: f.BudgetSpent | None = None
         self.failed_hard = 0
         self.failed_soft = 0
+        self.rejected = 0
+        self.gates: dict[str, f.GateOpened] = {}
+        self.answers: dict[str, f.GateAnswered] = {}
+        self.asking: dict[str, None] = {}
+        self.passed = 0
         self.alive: dict[int, Attempt] = {}
         self.pending: dict[int, f.AttemptEnded | f.AttemptLost] = {}
         self.verdicts: dict[int, f.ConditionEvaluated] = {}
@@ -88,7 +99,7 @@ class State:
         self.left_out: frozenset[str] = frozenset()
         self.errors: dict[int, ErrorRecord] = {}
         self.skips: dict[int, f.StepsSkipped] = {}
-        self.stop_causes: dict[int, f.StopCause] = {}
+        self.stop_causes: dict[int, f.CancelCause] = {}
         self.backoff_until: dict[int, float] = {}
         self.first_started: dict[int, float] = {}
         self.ended_seq: dict[int, int] = {}
@@ -100,6 +111,8 @@ class State:
         self.timers: list[tuple[float, int, int]] = []
         self.halt_due = False
         self.outputs_due = False
+        self.gate_due = False
+        self.plan: f.GateAnswered | None = None
         self.load(workflow or Workflow(name="", steps=()), {})
 
     def load(self, workflow: Workflow, estimates: Mapping[str, float]) -> None:
@@ -139,6 +152,9 @@ class State:
         """Take in further steps, which wait; their numbers. Raises ValueError like Graph."""
         first = len(self.steps)
         self.graph.add(steps, parent, layer)
+        if layer == len(self.layers):
+            self.layers.append([])
+            self.layer_open.append(0)
         self.layers[layer] += range(first, first + len(steps))
         self._lengthen(steps, parent)
         if parent is not None:
@@ -161,9 +177,9 @@ class State:
         for layer in self.graph.layer[first:]:
             self.layer_open[layer] += 1
         self._note_roles(steps, parent in self.last)
-        if self.workflow.schedule != "layers":
+        if not self.workflow.layered:
             for i, step in enumerate(steps, first):
-                if step.wired:
+                if step.wired and step.gate is None:  # nobody is asked about some of its instances
                     self.wired.setdefault(self.graph.index[step.wired], []).append(i)
         self.demands.add(steps, self.graph, self.estimates, parent)
         self.make_room()
@@ -210,7 +226,7 @@ class State:
         self.cut_short, self.used = False, Usage()
         self.deadline = None if self.workflow.timeout_s is None else at + self.workflow.timeout_s
         self.stopped_layers.clear()
-        self.failed_hard = self.failed_soft = 0
+        self.failed_hard = self.failed_soft = self.rejected = 0
         settled = [status.settled for status in self.status]
         self.unsettled = [sum([not settled[need] for need in needs]) for needs in self.graph.needs]
         for group, members in self.graph.children.items():
@@ -222,6 +238,8 @@ class State:
         self.front_seq = self.seq
         self.parked.clear()
         self.outputs_due = self.open == self.last_open
+        self.passed = min(self.passed, self.front)
+        self.gate_due = at_gate(self)
 
     @property
     def halted(self) -> f.HaltCause | None:
@@ -260,7 +278,7 @@ class State:
 
     def depends_on(self, i: int) -> int:
         """Number of the last fact without which no attempt of step i may start."""
-        front_seq = self.front_seq if self.workflow.schedule == "layers" else 0
+        front_seq = self.front_seq if self.workflow.layered else 0
         return max(self.unblocked_seq[i], self.ended_seq.get(i, 0), front_seq)
 
     def counts_as_failed(self, i: int) -> bool:
@@ -287,3 +305,19 @@ class State:
         """Whether the `if` of a step replaces the default `success()`."""
         condition = self.steps[i].condition
         return bool(condition) and parse(condition).uses_status
+
+
+def layer_gate(state: State) -> str:
+    """Name of the gate in front of the first layer that has not settled."""
+    return f"layer#{state.front - 1}"
+
+
+def at_gate(state: State) -> bool:
+    """Whether a gate stands before the first layer that has not settled; none does before the layers of `finally`."""
+    return state.workflow.gates is not None and state.passed < state.front and state.open > state.last_open
+
+
+def behind(state: State, i: int) -> bool:
+    """Whether step i is in a layer that may not start yet."""
+    layer = state.graph.layer[i]
+    return state.workflow.layered and (layer > state.front or (layer == state.front and at_gate(state)))

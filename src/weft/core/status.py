@@ -15,6 +15,7 @@ class Status(IntEnum):
     STOPPING = 3
     BACKING_OFF = 4
     EXPANDED = 5
+    AWAITING_APPROVAL = 6
     SUCCEEDED = 10
     FAILED = 11
     CANCELLED = 12
@@ -46,8 +47,10 @@ class Event(IntEnum):
     SKIPPED = 9
     RETRY = 10
     EXPANDED = 11
-    REOPENED = 13
     SUCCEEDED = 12
+    REOPENED = 13
+    OPENED = 14
+    ANSWERED = 15
     REUSED = 16
     REPEATED = 20
 
@@ -72,6 +75,11 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.WAITING, Event.SKIPPED): Status.SKIPPED,
     (Status.READY, Event.SKIPPED): Status.SKIPPED,
     (Status.WAITING, Event.REUSED): Status.REUSED,
+    # a gate before a step: once it is answered, the step waits for the verdict of the same turn
+    (Status.WAITING, Event.OPENED): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, Event.ANSWERED): Status.WAITING,
+    (Status.AWAITING_APPROVAL, Event.SKIPPED): Status.SKIPPED,
+    (Status.WAITING, Event.SUCCEEDED): Status.SUCCEEDED,
     # a fan-out and a sub-workflow make no attempts: they are over when their steps are
     (Status.WAITING, Event.EXPANDED): Status.EXPANDED,
     # a step that would fail waits for its fallback in the same way

@@ -6,9 +6,10 @@ Verdicts of one round are gathered and become one fact each for all ready steps 
 from weft.core import facts as f
 from weft.core.commands import EvaluateCondition, EvaluateItems, TakeFingerprint
 from weft.core.fallback import blocked, fail, judge_stand_in, over
+from weft.core.gates import pass_gate
 from weft.core.groups import expand, judge_group
 from weft.core.retry import draw, next_start
-from weft.core.state import State
+from weft.core.state import State, behind
 from weft.core.status import Status
 from weft.core.turn import Round, Turn
 from weft.model.output import ErrorRecord
@@ -57,7 +58,7 @@ def _follow(turn: Turn, i: int) -> None:
 
 def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
     state, step = turn.state, turn.state.steps[i]
-    if state.workflow.schedule == "layers" and state.graph.layer[i] > state.front:
+    if behind(state, i):
         state.parked.setdefault(state.graph.layer[i], []).append(i)
         return
     failed = failed_need(state, i)
@@ -68,18 +69,25 @@ def _judge_needs(turn: Turn, i: int, verdicts: Round) -> None:
         verdicts.skip(step.id, "needs_skipped", step.needs[0])
     elif verdict is None and state.asks(i):
         turn.order(EvaluateCondition(step=step.id))
-    elif step.grows and (verdict is None or (verdict.verdict and not verdict.error)):
-        turn.order(EvaluateItems(step=step.id))
     elif verdict and verdict.error:
         fail(turn, i, verdict.error)
     elif (verdict is None or verdict.verdict) and step.reuse and i not in state.prints:
         turn.order(TakeFingerprint(step=step.id))
     elif verdict is None or verdict.verdict:
-        verdicts.ready.append(step.id)
+        if pass_gate(turn, i):
+            _go(turn, i, verdicts)
     elif failed is not None:
         verdicts.skip(step.id, "need_failed", _origin(turn, failed))
     else:
         verdicts.skip(step.id, "condition", "")
+
+
+def _go(turn: Turn, i: int, verdicts: Round) -> None:
+    step = turn.state.steps[i]
+    if step.grows:
+        turn.order(EvaluateItems(step=step.id))
+    else:
+        verdicts.ready.append(step.id)
 
 
 def failed_need(state: State, i: int) -> int | None:

@@ -5,9 +5,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from weft.core import facts as f
 from weft.core.curbs import Cause, Lack
 from weft.core.fallback import blocked
-from weft.core.state import State
+from weft.core.state import State, behind, layer_gate
 from weft.core.status import Status
 from weft.model.units import format_rate
 
@@ -29,6 +30,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 
 _Answer: TypeAlias = tuple[str, tuple[str, ...], float | None]
 """A reason, the steps that it names, and an instant."""
+DONE = {"approve": "approved", "reject": "rejected", "fail": "failed"}
+"""What somebody did who answered so."""
 
 NAMED_MAX = 8
 """More names than these do not make a sentence clearer; `steps` has all of them."""
@@ -88,15 +91,31 @@ def _why_waiting(state: State, i: int) -> Why:
         return _why(f"it needs {_names(needs)}", needs)
     if state.suspended or state.halted:
         return _why("the run is suspended: `weft resume` goes on")
-    if state.workflow.schedule == "layers" and state.graph.layer[i] > state.front:
-        layer = state.graph.layer[i]
+    layer = state.graph.layer[i]
+    if state.workflow.layered and layer > state.front:
+        key = "schedule: layers" if state.workflow.gates is None else "gates: each-layer"
         open_ = tuple(ids[j] for members in state.layers[state.front : layer] for j in members if not state.status[j].settled)
-        return _why(f"`schedule: layers` lets layer {layer} start after {_names(open_)}", open_)
-    if state.steps[i].grows and (i in state.verdicts or not state.steps[i].condition or state.steps[i].each_if):
-        return _why("what it stands for is being evaluated")
-    if state.steps[i].reuse and (i in state.verdicts or not state.asks(i)):
+        return _why(f"`{key}` lets layer {layer} start after {_names(open_)}", open_)
+    if behind(state, i):
+        return _why_at_gate(state, layer_gate(state), f"layer {layer} starts when somebody says so")
+    step = state.steps[i]
+    if i not in state.verdicts and state.asks(i):
+        return _why("its `if` is being evaluated" if step.condition else "the keys of its pools are being evaluated")
+    if step.reuse and i not in state.prints:
         return _why("its fingerprint is being taken")
-    return _why("its `if` is being evaluated" if state.steps[i].condition else "the keys of its pools are being evaluated")
+    asks = step.question is not None and step.id not in state.answers
+    return _why("what is asked at its gate is being evaluated" if asks else "what it stands for is being evaluated")
+
+
+def _why_awaiting(state: State, i: int) -> Why:
+    return _why_at_gate(state, state.graph.ids[i], "somebody must approve it")
+
+
+def _why_at_gate(state: State, gate: str, reason: str) -> Why:
+    opened = state.gates.get(gate)
+    if opened is None:
+        return _why(f"{reason}, and what is asked at `{gate}` is being evaluated")
+    return _why(f"{reason} (`weft approve RUN {gate}`): {opened.message}", until=opened.until)
 
 
 def _why_held(state: State, i: int, now: float) -> Why:
@@ -158,7 +177,7 @@ def _why_running(state: State, i: int) -> Why:
 
 
 def _why_expanded(state: State, i: int) -> Why:
-    if i in state.stand_ins:
+    if i in state.stand_ins and not state.status[state.stand_ins[i]].settled:
         by = state.graph.ids[state.stand_ins[i]]
         return _why(f"it failed ({state.errors[i].message}), and its fallback `{by}` is tried", (by,))
     parts = state.graph.children.get(i, [])
@@ -184,6 +203,7 @@ _WAITING = {
     Status.STOPPING: _why_stopping,
     Status.EXPANDED: _why_expanded,
     Status.BACKING_OFF: _why_backing_off,
+    Status.AWAITING_APPROVAL: _why_awaiting,
 }
 
 
@@ -195,6 +215,8 @@ def _why_settled(state: State, i: int) -> Why:
     if status is Status.SUCCEEDED and i in state.stand_ins:
         by = state.graph.ids[state.stand_ins[i]]
         return _why(f"its fallback `{by}` succeeded, after it had failed ({state.errors[i].message})", (by,))
+    if status is Status.SUCCEEDED and step.question and step.question is step.action:
+        return _why(answered(state.answers[step.id]), step.needs)
     if status is Status.SUCCEEDED and not state.attempts[i]:
         parts = len(state.graph.children.get(i, ()))
         return _why(
@@ -206,6 +228,8 @@ def _why_settled(state: State, i: int) -> Why:
     if status is Status.FAILED:
         tried = f" after {state.attempts[i]} attempts" if state.attempts[i] > 1 else ""
         return _why(f"{state.errors[i].kind}{tried}: {state.errors[i].message}")
+    if status is Status.CANCELLED and state.stop_causes[i] == "rejected":
+        return _why(_why_rejected(state, i))
     if status is Status.CANCELLED:
         return _why(_STOPPED[state.stop_causes[i]].format(by=_stopper(state, i)))
     skip = state.skips[i]
@@ -218,6 +242,8 @@ def _why_settled(state: State, i: int) -> Why:
         return _why(_not_needed(state, i), because)
     if skip.reason == "needs_skipped":
         return _why("every step that it needs was skipped", step.needs)
+    if skip.reason == "gate":
+        return _why(f"it was skipped at the gate `{skip.because}`: {answered(state.answers[skip.because])}")
     if skip.reason == "need_failed":
         i = state.graph.index[skip.because]
         return _why(f"it depends on `{skip.because}`, which {_OUTCOME.get(state.status[i], 'did not succeed')}", because)
@@ -229,6 +255,18 @@ def _not_needed(state: State, i: int) -> str:
     user = state.steps[state.users[state.graph.ids[i]]]
     instances = f"instances of `{user.id}` have fallbacks of their own" if user.for_each is not None else ""
     return instances or f"`{user.id}` did not need its fallback"
+
+
+def answered(answer: f.GateAnswered) -> str:
+    """Who answered what, and why, as a sentence; silence has no author."""
+    reason = f": {answer.reason}" if answer.reason else ""
+    return f"{answer.by or 'its timeout'} {DONE[answer.answer]} it{reason}"
+
+
+def _why_rejected(state: State, i: int) -> str:
+    """The answer to its gate; what stands for others was not asked itself."""
+    answer = state.answers.get(state.graph.ids[i])
+    return "one of its steps was rejected" if answer is None or answer.answer == "approve" else answered(answer)
 
 
 def _stopper(state: State, i: int) -> str:

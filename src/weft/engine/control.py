@@ -14,11 +14,12 @@ from typing import Final, Literal
 import msgspec
 
 from weft.core import facts as f
+from weft.core.gates import refusal
 from weft.engine.engine import Engine
 from weft.model.errors import MachineError
 
-LINE_BYTES_MAX: Final = 64 * 1024
-"""A request is a verb, a name and a reason."""
+LINE_BYTES_MAX: Final = 4 << 20
+"""A request is a verb, a name and a reason; an answer may bring some thousand new steps."""
 LAST_REPLY_S: Final = 1.0
 """How long an engine that leaves waits for its last replies to be read."""
 REPLY_TIMEOUT_S: Final = 30.0
@@ -26,16 +27,21 @@ REPLY_TIMEOUT_S: Final = 30.0
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cancel` ends the run for good, `suspend` leaves it for a resume. `by` and `reason` are journalled."""
+    """`cancel` ends the run for good, `suspend` leaves it for a resume, `answer` hands in the answer to a gate. `by` and `reason`
+    are journalled."""
 
-    ask: Literal["cancel", "suspend"]
+    ask: Literal["cancel", "suspend", "answer"]
     by: str
     reason: str = ""
+    answer: f.GateAnswered | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """`again`: the engine is leaving; whoever comes next can do it."""
+
     ok: bool
     message: str = ""
+    again: bool = False
 
 
 class Control:
@@ -83,15 +89,29 @@ class Control:
             request = msgspec.json.decode(line, type=Request)
         except msgspec.DecodeError as error:
             return Reply(ok=False, message=f"not a request: {error}")
-        saved = asyncio.Event()
+        answer = request.answer
+        if (request.ask == "answer") != (answer is not None):
+            return Reply(ok=False, message="not a request: an answer goes with `answer`, and with nothing else")
         fact: f.Observed
-        if request.ask == "cancel":
+        if answer is not None:
+            fact = answer
+        elif request.ask == "cancel":
             fact = f.CancelRequested(at=0.0, by=request.by, reason=request.reason)
         else:
             fact = f.SuspendRequested(at=0.0, how="drain", by=request.by)
+        saved = asyncio.Event()
         self._engine.post(fact, saved.set)
         await saved.wait()
-        return Reply(ok=True)
+        return Reply(ok=True) if answer is None else self._taken(answer)
+
+    def _taken(self, answer: f.GateAnswered) -> Reply:
+        """Whether this answer was the one that counts; it is on disk, or that which came first."""
+        state = self._engine.state
+        known = state.answers.get(answer.gate)
+        if known is not None and known.id == answer.id:
+            return Reply(ok=True)
+        wrong = refusal(state, answer, state.now)
+        return Reply(ok=False, message=wrong or "its engine is leaving", again=not wrong)
 
 
 def ask(folder: Path, request: Request) -> Reply | None:

@@ -41,7 +41,7 @@ async def drive(
     signals: bool,
     say: Callable[[str], None],
 ) -> int:
-    """Let an engine take the run with the facts `first`; comes back when the run has ended or is suspended.
+    """Let an engine take the run with the facts `first`; comes back when the run has ended, is suspended or waits.
 
     Returns the signal that suspended it, else 0. `runners` is called on the loop. Raises MachineError if the journal fails.
     """

@@ -22,6 +22,7 @@ from weft.core.commands import (
     EvaluateItems,
     EvaluateOutputs,
     Leave,
+    OpenGate,
     StartAttempt,
     StopAttempt,
     TakeFingerprint,
@@ -30,6 +31,7 @@ from weft.core.decide import receive
 from weft.core.facts import Fact, Observed
 from weft.core.state import State
 from weft.engine.jobs import Jobs
+from weft.engine.questions import Questions
 from weft.engine.reuse import Reuse
 from weft.engine.secrets import contains_secret, masked
 from weft.engine.values import Values, input_error
@@ -46,7 +48,7 @@ Acknowledge: TypeAlias = Callable[[], None]
 
 
 class Engine:
-    """Runs one run until it has ended or is suspended.
+    """Runs one run until it has ended, is suspended, or waits for people.
 
     `runners` maps action types to runners. `grace_s` is what a process tree gets between being asked to end and being killed.
     """
@@ -76,6 +78,7 @@ class Engine:
         self._reuse = reuse
         self._observers = list(observers)
         self._secrets = secrets
+        self._questions = Questions(values, secrets)
         self._grace_s = grace_s
         self._inbox: deque[tuple[Observed, Acknowledge | None]] = deque()
         self._commands: list[tuple[int, int, Command]] = []
@@ -213,6 +216,8 @@ class Engine:
                 self.post(self._group(step))
             case EvaluateOutputs(partial=partial):
                 self.post(self.values.run_outputs(partial=partial))
+            case OpenGate(gate=gate):
+                self.post(self._questions.open(gate))
             case Leave():
                 self._left.set_result(None)
 

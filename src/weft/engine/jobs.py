@@ -33,7 +33,7 @@ class Jobs:
             step=step.id,
             attempt=attempt,
             action=self._action(step, scope),
-            inputs=resolve(step.inputs, scope),
+            inputs=self._values.inputs(step.id),
             env={
                 **self._values.environment(step.id),
                 **{name: self._secrets[name] for name in step.secrets},

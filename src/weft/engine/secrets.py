@@ -1,11 +1,12 @@
 """Secrets in what attempts leave behind: outputs that hold one are marked, errors are masked before they are journalled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from weft.model.masking import mask, spellings
 from weft.model.output import ErrorRecord
+from weft.model.workflow import Value
 from weft.ports import Payload
 
 SCAN_BYTES: Final = 1 << 20
@@ -26,6 +27,15 @@ def contains_secret(payload: Payload, secrets: Sequence[str]) -> bool:
                 return True
             tail = window[-overlap:] if overlap else b""
     return False
+
+
+def masked_value(value: Value, secrets: Sequence[str]) -> Value:
+    """The value with every secret in its texts masked, names in mappings included."""
+    if isinstance(value, str):
+        return mask(value, secrets)
+    if isinstance(value, Mapping):
+        return {mask(key, secrets): masked_value(item, secrets) for key, item in value.items()}
+    return [masked_value(item, secrets) for item in value] if isinstance(value, list) else value
 
 
 def masked(error: ErrorRecord, secrets: Sequence[str]) -> ErrorRecord:

@@ -92,11 +92,24 @@ class Values:
         if i not in self._flows:
             step = self.state.steps[i]
             assert isinstance(step.action, Flow)
-            inputs = check_inputs(step.action.workflow, resolve(step.inputs, self.scope_of(step.id)))
+            inputs = check_inputs(step.action.workflow, self.inputs(step.id))
             if len(self._flows) >= SCOPES_MAX:
                 self._flows.pop(next(iter(self._flows)))
             self._flows[i] = {"inputs": inputs, "steps": _Steps(self, f"{step.id}/"), "run": self._run}
         return self._flows[i]
+
+    def inputs(self, step: str) -> dict[str, Value]:
+        """The `with` of a step, with what was changed at its gate, or at that of the fan-out that it is an instance of. What
+        somebody wrote there is data: nothing in it is evaluated."""
+        state, i = self.state, self.state.graph.index[step]
+        changed: dict[str, Value] = {}
+        parent = state.graph.parent.get(i, i)
+        for j in (parent, i) if state.steps[parent].for_each is not None else (i,):
+            answer = state.answers.get(state.graph.ids[j])
+            changed |= answer.inputs if answer else {}
+        written = {name: value for name, value in state.steps[i].inputs.items() if name not in changed}
+        found: dict[str, Value] = resolve(written, self.scope_of(step))
+        return {**found, **changed}
 
     def environment(self, step: str) -> dict[str, str]:
         """The `env` of the workflow, of each sub-workflow around the step, and of the step itself, the innermost last."""

@@ -17,6 +17,7 @@ from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.environment import check_variables, refuse_reserved
 from weft.formats.fan_out import fans_out, item_name, read_fan_out
 from weft.formats.flows import Sources, check_given, check_size, refuse_of_runs, shared_pools, shared_secrets
+from weft.formats.gates import read_question, refer
 from weft.formats.http import read_http
 from weft.formats.pools import check_demand, read_pool
 from weft.formats.races import report_races, shared
@@ -28,11 +29,29 @@ from weft.model.paths import definition
 from weft.model.shape import Record
 from weft.model.template import literal
 from weft.model.tokens import shown
-from weft.model.workflow import Action, Argv, Flow, Http, Input, Js, Lua, Python, Shell, Sleep, Step, Value, Wasm, Workflow
+from weft.model.workflow import (
+    Action,
+    Approve,
+    Argv,
+    Flow,
+    Http,
+    Input,
+    Js,
+    Lua,
+    Python,
+    Retry,
+    Shell,
+    Sleep,
+    Step,
+    Value,
+    Wasm,
+    Workflow,
+)
 
 if TYPE_CHECKING:
     from weft.formats.python_code import PythonCheck
 
+_SHARED = ("reads", "writes")
 _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     Shell: (),
     Argv: ("shell",),
@@ -44,15 +63,19 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
         *("reuse", "versions"),
     ),
     Sleep: ("shell", "output", "with", "env", "secrets", "cwd", "reuse", "versions"),
+    Approve: (
+        *("shell", "output", "with", "env", "secrets", "cwd", "resources", "expect", "retry", "timeout", "deadline", "drain"),
+        *("gate", "reuse", "versions", *_SHARED, "races"),
+    ),
 }
 """Keys that say nothing about a step of this kind."""
 
-_SHARED = ("reads", "writes")
 _DATA = {
     **dict.fromkeys((Shell, Python, Lua, Js, Wasm), ("with", "env", "versions", *_SHARED)),
     Argv: ("run", "with", "env", "versions", *_SHARED),
     Http: ("http", *_SHARED),
     **dict.fromkeys((Flow, Sleep), ("with", "env", *_SHARED)),
+    Approve: (),
 }
 """Keys whose texts are evaluated."""
 
@@ -66,6 +89,7 @@ _KIND_KEYS = {
     Http: "http",
     Flow: "flow",
     Sleep: "sleep",
+    Approve: "approve",
 }
 _TEXT_OUTPUT = (Shell, Argv)
 """Kinds whose output is what they write to stdout, read as `output` says; that of the others is JSON."""
@@ -146,6 +170,7 @@ class _Loader:
             schedule=fields.get("schedule", "dataflow"),
             durability=fields.get("durability", "power"),
             timeout_s=fields.get("timeout"),
+            gates=read_question(fields, "gates", self.findings, self._input),
         )
         if not self.sources.inside and not fields.path:
             report_races(workflow, self.ids, self._written, self.findings)  # those of sub-workflows too
@@ -225,10 +250,12 @@ class _Loader:
             if key in fields and has_expressions(fields[key]):
                 referred += self.references.in_value(fields[key], fields.at(key), id_)
         referred += self._referred_by_pools(fields, id_)
+        for key in ("approve", "gate"):
+            referred += refer(fields, key, id_, self.references)
         needs = self._needs(fields, id_)
         wired = fan_out.wired(needs + referred) if fan_out else ""
         each_if = fan_out is not None and (bool(wired) or fan_out.is_seen_in(condition))
-        own = fields.get
+        own, asks = fields.get, isinstance(action, Approve)
         default = self.defaults.get
         return Step(
             id=id_,
@@ -245,8 +272,8 @@ class _Loader:
             priority=own("priority", 0),
             expect_s=own("expect"),
             on_error=own("on_error") or default("on_error", "isolate"),
-            retry=read_retry(fields, self.findings) if "retry" in fields else self.default_retry,
-            timeout_s=own("timeout", default("timeout")),
+            retry=read_retry(fields, self.findings) if "retry" in fields else Retry() if asks else self.default_retry,
+            timeout_s=None if asks else own("timeout", default("timeout")),
             deadline_s=own("deadline"),
             drain=own("drain", False),
             reads=shared(fields, "reads"),
@@ -254,6 +281,7 @@ class _Loader:
             races=own("races", ""),
             reuse=own("reuse", False),
             versions=own("versions", {}),
+            gate=read_question(fields, "gate", self.findings, self._input),
             title=own("title", ""),
             wired=wired,
             each_if=each_if,
@@ -297,13 +325,17 @@ class _Loader:
             if language in fields:
                 refuse_expressions(fields[language], fields.at(language), self.findings, language)
                 return kind(code=literal(fields[language]))
-        return Sleep(seconds=fields["sleep"]) if "sleep" in fields else _UNKNOWN
+        if "sleep" in fields:
+            return Sleep(seconds=fields["sleep"])
+        return read_question(fields, "approve", self.findings, self._input) or _UNKNOWN
 
     def _check_meaning(self, fields: Fields, kind: type[Action]) -> None:
         for key in _MEANINGLESS[kind]:
             if key in fields:
                 message = f"`{key}` says nothing about a step of the kind `{_KIND_KEYS[kind]}`"
-                self.findings.add("W214", message, Where(fields.at(key), "key"), hint="remove it")
+                inside = kind is Approve and key == "timeout"
+                hint = "put it into `approve: { message: …, timeout: … }`" if inside else "remove it"
+                self.findings.add("W214", message, Where(fields.at(key), "key"), hint=hint)
         if fields.get("drain") and (fields.get("on_error") or self.defaults.get("on_error")) != "stop":
             message, hint = "`drain` says nothing about a step that stops nothing", "add `on_error: stop`, or remove it"
             self.findings.add("W214", message, Where(fields.at("drain"), "key"), hint=hint)
@@ -353,7 +385,7 @@ class _Loader:
         needs = fields.get("needs", [])
         if need == needs or need in (needs if isinstance(needs, list) else ()):
             return self._where_written(fields, need)
-        for key in ("run", "with", "env", "versions", *_SHARED, "for_each", "matrix", "key"):
+        for key in ("run", "with", "env", "versions", *_SHARED, "for_each", "matrix", "key", "approve", "gate"):
             where = self.references.where(fields.get(key), fields.at(key), need)
             if where:
                 return where

@@ -53,19 +53,39 @@ def bind_inputs(workflow: Workflow, given: Mapping[str, str]) -> dict[str, Value
 
 def check_inputs(workflow: Workflow, given: Mapping[str, Value]) -> dict[str, Value]:
     """The value of every input of a sub-workflow, from the `with` of its step and defaults. Raises ValueError."""
-    wrong = [f"`{name}` is not an input of workflow `{workflow.name}`" for name in given if name not in workflow.inputs]
-    for name, declared in workflow.inputs.items():
+    return check_values(workflow.inputs, given, "input", f" of workflow `{workflow.name}`")
+
+
+def check_values(declared: Mapping[str, Input], given: Mapping[str, Value], what: str, of: str = "") -> dict[str, Value]:
+    """The value of everything declared, from what is given and defaults. Raises ValueError, which calls each a `what`."""
+    wrong = [f"`{name}` is not {_a(what)} {what}{of}" for name in given if name not in declared]
+    for name, one in declared.items():
         if name not in given:
-            wrong += [f"input `{name}` of workflow `{workflow.name}` is missing"] if declared.required else []
-        elif not fits(declared.type, given[name]):
-            wrong.append(f"input `{name}` of workflow `{workflow.name}` must be {_article(declared.type)}")
-        elif declared.choices and given[name] not in declared.choices:
-            wrong.append(
-                f"input `{name}` of workflow `{workflow.name}` is none of {msgspec.json.encode(declared.choices).decode()}"
-            )
+            wrong += [f"{what} `{name}`{of} is missing"] if one.required else []
+        elif not fits(one.type, given[name]):
+            wrong.append(f"{what} `{name}`{of} must be {_article(one.type)}")
+        elif one.choices and given[name] not in one.choices:
+            wrong.append(f"{what} `{name}`{of} is none of {msgspec.json.encode(one.choices).decode()}")
     if wrong:
         raise ValueError("; ".join(wrong))
-    return {name: given.get(name, declared.default) for name, declared in workflow.inputs.items()}
+    return {name: given.get(name, one.default) for name, one in declared.items()}
+
+
+def read_values(declared: Mapping[str, Input], given: Mapping[str, str]) -> dict[str, Value]:
+    """Texts as the values that are declared; what is not declared stays text. Raises ValueError."""
+    return {name: _read(text, declared[name]) if name in declared else text for name, text in given.items()}
+
+
+_SAMPLES: dict[InputType, Value] = {"string": "", "integer": 0, "number": 0, "boolean": False, "list": [], "mapping": {}}
+
+
+def any_values(declared: Mapping[str, Input]) -> dict[str, Value]:
+    """Some value for everything declared, as nobody is there to say which."""
+    found = {}
+    for name, one in declared.items():
+        sample = one.choices[0] if one.choices else _SAMPLES.get(one.type)
+        found[name] = sample if one.required else one.default
+    return found
 
 
 def _list(workflow: Workflow) -> str:
@@ -91,4 +111,8 @@ def _read(text: str, declared: Input) -> Value:
 
 def _article(type_: InputType) -> str:
     example = {"list": ' (as JSON: `["a", "b"]`)', "mapping": ' (as JSON: `{"a": 1}`)', "boolean": " (`true` or `false`)"}
-    return f"{'an' if type_[0] in 'aeiou' else 'a'} {type_}{example.get(type_, '')}"
+    return f"{_a(type_)} {type_}{example.get(type_, '')}"
+
+
+def _a(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"

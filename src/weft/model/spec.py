@@ -4,6 +4,7 @@ The reader of the native format, the JSON Schema that editors use and the refere
 default and what it means are written down once, here, and nowhere else.
 """
 
+from weft.model.gate_keys import APPROVE, GATE, GATE_RECORDS, GATES
 from weft.model.keys import Key as Key
 from weft.model.keys import Keys as Keys
 from weft.model.pool_keys import POOL_RECORDS, SLOTS, STEP_MAX_PARALLEL
@@ -148,6 +149,7 @@ RECORDS: dict[str, Keys] = {
                 "nothing else starts, and the run has failed.",
                 "2h",
             ),
+            GATES,
             Key(
                 "steps",
                 Either((MapOf(Record("step"), "a step", filled=True), ListOf(Record("listed_step"), filled=True))),
@@ -162,7 +164,7 @@ RECORDS: dict[str, Keys] = {
                 '{ rows: "${{ steps.fetch.output }}" }',
             ),
         ),
-        later=("finally", "deadline", "budget", "gates"),
+        later=("finally", "deadline", "budget"),
         meant={
             **dict.fromkeys(("jobs", "tasks", "stages", "nodes"), "steps"),
             **dict.fromkeys(("params", "parameters", "arguments", "vars"), "inputs"),
@@ -186,6 +188,7 @@ RECORDS: dict[str, Keys] = {
             Key("choices", ListOf(Anything(), filled=True), "The values it may have.", "[crm, shop]"),
         ),
     ),
+    **GATE_RECORDS,
     **POOL_RECORDS,
     "defaults": Keys("`defaults`", (_timeout, _retry, _on_error, _shell, _cwd, _output)),
     "http": Keys(
@@ -323,6 +326,7 @@ _STEP = (
         "https://example.org/rows",
     ),
     Key("sleep", Duration(), "Wait this long, and do nothing.", "250ms"),
+    APPROVE,
     Key(
         "flow",
         Either((Text(what="a path"), Record("workflow"))),
@@ -353,6 +357,7 @@ _STEP = (
         "steps.other.output != ''",
         "success()",
     ),
+    GATE,
     Key("env", _env, "Environment variables of the step.", "{ LANG: C.UTF-8 }"),
     Key("secrets", ListOf(_env_name), "The declared secrets that it gets, as environment variables.", "[TOKEN]"),
     _cwd,
@@ -438,11 +443,10 @@ _MEANT = {
 }
 """Keys of a step in other tools."""
 
-_KINDS = ("run", "python", "lua", "js", "wasm", "http", "flow", "sleep")
+_KINDS = ("run", "python", "lua", "js", "wasm", "http", "flow", "sleep", "approve")
 _LATER = (
-    *("tool", "agent", "approve", "uses"),
+    *("tool", "agent", "uses"),
     *("fallback", "rerun"),
-    "gate",
 )
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
 RECORDS["step"] = Keys("a step", _STEP, _KINDS, _LATER, _MEANT)

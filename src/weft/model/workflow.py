@@ -17,6 +17,7 @@ Schedule: TypeAlias = Literal["dataflow", "layers", "sequential"]
 Role: TypeAlias = Literal["step", "finally", "fallback"]
 """A `fallback` runs only when the step fails that names it, a step of `finally` when all others have settled."""
 Rerun: TypeAlias = Literal["always", "ask", "never"]
+OnTimeout: TypeAlias = Literal["reject", "approve", "fail"]
 Durability: TypeAlias = Literal["power", "process", "none"]
 InputType: TypeAlias = Literal["string", "integer", "number", "boolean", "list", "mapping", "any"]
 
@@ -91,12 +92,27 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", ta
     workflow: "Workflow"
 
 
-Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Sleep | Flow
-
 ITEMS_MAX = 100_000
 """Items of one fan-out, unless the step says otherwise: more is a runaway list, or work that belongs into fewer steps."""
 
-WAITING_ACTIONS: tuple[type, ...] = (Sleep, Http)
+
+class Approve(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="kind", tag="approve"):
+    """A question to a person: as an action (`approve`), before an action (`gate`), or after a layer (`gates`).
+
+    `message` and `show` are data fields; empty and null: what a gate of this sort says by itself. `form`: what an answer fills
+    in. `on_timeout` is what silence means once `timeout_s` seconds have passed since it was asked.
+    """
+
+    message: str = ""
+    show: Value = None
+    form: dict[str, "Input"] = {}
+    timeout_s: float | None = None
+    on_timeout: OnTimeout = "reject"
+
+
+Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Sleep | Flow | Approve
+
+WAITING_ACTIONS: tuple[type, ...] = (Sleep, Http, Approve)
 """Actions that wait rather than compute: `max_parallel: auto` gives them a limit of their own."""
 
 
@@ -144,6 +160,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Seconds from the first start to the end of the last attempt."""
     drain: bool = False
     """With `on_error: stop`: what runs may end."""
+    gate: Approve | None = None
+    """`gate: before`: what is asked before the first attempt."""
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     """State that it shares with others: a path, a glob, or any word."""
@@ -179,6 +197,11 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def grows(self) -> bool:
         """Whether it makes no attempts of its own, but steps."""
         return self.for_each is not None or isinstance(self.action, Flow)
+
+    @property
+    def question(self) -> Approve | None:
+        """What a person is asked before this step goes on, if anything. A fan-out of questions asks nothing itself."""
+        return self.action if isinstance(self.action, Approve) and not self.grows else self.gate
 
 
 class Rate(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -257,6 +280,13 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     timeout_s: float | None = None
     """Seconds for the whole run, not counting those in which no engine works on it."""
     budget: Budget | None = None
+    gates: Approve | None = None
+    """`gates: each-layer`: what is asked between a layer and the next."""
+
+    @property
+    def layered(self) -> bool:
+        """Whether a layer starts only when the one before has settled."""
+        return self.schedule == "layers" or self.gates is not None
 
 
 def definitions(workflow: Workflow, path: str = "") -> Iterator[tuple[str, Step]]:
@@ -265,3 +295,20 @@ def definitions(workflow: Workflow, path: str = "") -> Iterator[tuple[str, Step]
         yield path + step.id, step
         if isinstance(step.action, Flow):
             yield from definitions(step.action.workflow, f"{path}{step.id}/")
+
+
+def asks_people(workflow: Workflow) -> bool:
+    """Whether somebody may have to answer before the run can end."""
+    asks = any(step.question or isinstance(step.action, Approve) for _, step in definitions(workflow))
+    return workflow.gates is not None or asks
+
+
+def fail_fast(workflow: Workflow) -> Workflow:
+    """The workflow with every `on_error: isolate` turned into `stop`."""
+
+    def strict(step: Step) -> Step:
+        if isinstance(step.action, Flow):
+            step = msgspec.structs.replace(step, action=Flow(fail_fast(step.action.workflow)))
+        return msgspec.structs.replace(step, on_error="stop") if step.on_error == "isolate" else step
+
+    return msgspec.structs.replace(workflow, steps=tuple(map(strict, workflow.steps)))

@@ -16,7 +16,7 @@ from weft.core.turn import Turn
 from weft.core.why import Why, why
 from weft.model.expression import parse
 from weft.model.output import Usage
-from weft.model.workflow import WAITING_ACTIONS, Budget, Workflow
+from weft.model.workflow import WAITING_ACTIONS, Approve, Budget, Workflow
 
 
 def usage(state: State, limits: Limits, running: Collection[int]) -> dict[str, tuple[int, int | None]]:
@@ -68,6 +68,10 @@ class Outside:
         self.used = Usage()
         self.stood_in: dict[str, str] = {}
         """Failed steps, and the fallbacks that were tried in their place."""
+        self.answers: dict[str, f.GateAnswered] = {}
+        self.answered_twice: list[str] = []
+        self.passed: set[str] = set()
+        """Gates between layers that were passed before a retry."""
         self.kept: set[str] = set()
         """Complete before a retry: their needs may have come to another end since."""
 
@@ -98,6 +102,11 @@ class Outside:
                 self.reused -= again
                 self.kept |= self.completed | self.grouped | self.reused
                 self.stood_in = {id_: by for id_, by in self.stood_in.items() if id_ in self.grouped or self._goes_on(by)}
+                self.passed |= {gate for gate, answer in self.answers.items() if answer.answer == "approve"}
+                self.answers.clear()
+            case f.GateAnswered():
+                self.answered_twice += [fact.gate] if fact.gate in self.answers else []
+                self.answers[fact.gate] = fact
             case f.StepSucceeded():
                 self.grouped.add(fact.step)
             case f.StepReused():
@@ -138,14 +147,23 @@ class Outside:
             yield f"step `{step}` starts, and the run is {'' if self.ending else 'not '}ending"
         if saved.unsettled[i]:
             yield f"step `{step}` starts before its needs are settled on disk"
-        if self.workflow.schedule == "layers" and saved.graph.layer[i] > saved.front:
+        if self.workflow.layered and saved.graph.layer[i] > saved.front:
             yield f"step `{step}` starts before the layers above it are settled on disk"
+        if not self._approved(step, saved.graph.layer[i]):
+            yield f"step `{step}` starts before it is on disk that somebody approved it"
         if i in saved.alive and saved.alive[i].number < attempt:
             yield f"step `{step}` starts attempt {attempt} before the end of the last one is on disk"
         self.running[step] = attempt
         for pool, (taken, slots) in usage(saved, limits, [saved.graph.index[id_] for id_ in self.running]).items():
             if slots is not None and taken > slots:
                 yield f"{taken} units of `{pool}` are taken, there are {slots}"
+
+    def _approved(self, step: str, layer: int) -> bool:
+        """Whether every gate before a start was passed: its own, and that before its layer."""
+        gates = [step] if self.steps[step].question else []
+        gates += [f"layer#{layer - 1}"] if self.workflow.gates and layer and not self._is_last(step) else []
+        yes = {gate for gate, answer in self.answers.items() if answer.answer == "approve"}
+        return yes.issuperset(gate for gate in gates if gate == step or gate not in self.passed)
 
     def stop(self, step: str, attempt: int, saved: State) -> Iterator[str]:
         """Somebody orders an attempt to be ended."""
@@ -164,6 +182,8 @@ class Outside:
 
     def over(self, state: State) -> Iterator[str]:
         """Judge an ended run: each step's status must follow from what was seen of its needs and of itself."""
+        for gate in self.answered_twice:
+            yield f"the gate `{gate}` was answered twice"
         bad, unwanted = set[str](), set[str]()
         for i in state.graph.order:
             step, status = state.steps[i], state.status[i]
@@ -177,8 +197,9 @@ class Outside:
                 yield f"{named}, {'' if step.id in self.reused else 'not '}reported as reused"
             if by and (status is Status.SUCCEEDED) != stands:
                 yield f"{named}, its fallback `{by}` is {state.status[state.graph.index[by]].name.lower()}"
-            if not step.grows and not by and (step.id in self.completed) != (status is Status.SUCCEEDED):
-                yield f"{named}, {'' if step.id in self.completed else 'not '}reported complete"
+            complete = step.id in (self.grouped if isinstance(step.action, Approve) else self.completed)
+            if not step.grows and not by and complete != (status is Status.SUCCEEDED):
+                yield f"{named}, {'' if complete else 'not '}reported complete"
             fails = not bad.isdisjoint(step.needs)
             none = bool(step.needs) and unwanted.issuperset(step.needs)
             own = step.id in self.kept | self.reused or (step.condition and parse(step.condition).uses_status)
@@ -192,10 +213,11 @@ class Outside:
                     "need_failed": fails,
                     "not_selected": step.id in self.left_out,
                     "not_needed": step.id not in self.stood_in.values(),
+                    "gate": any(step.id in answer.skip for answer in self.answers.values()),
                 }
                 if not true.get(reason, self._given_up(state, i, reason)):
                     yield f"{named} ({reason}) for no reason"
-            if status is Status.CANCELLED and not self._given_up(state, i, state.stop_causes[i]):
+            if status is Status.CANCELLED and not self._rejected(state, i) and not self._given_up(state, i, state.stop_causes[i]):
                 yield f"{named} ({state.stop_causes[i]}) for no reason"
             if status is Status.FAILED and not step.grows and not self._used_up(state, i):
                 yield f"{named} after {self.failures[step.id]} failures, it may have {step.retry.times + 1}"
@@ -205,6 +227,13 @@ class Outside:
                 unwanted.add(step.id)
             elif not status.good and not (status is Status.FAILED and step.on_error == "continue"):
                 bad.add(step.id)
+
+    def _rejected(self, state: State, i: int) -> bool:
+        """Whether somebody, or silence, rejected step i, a part of it, or its fallback."""
+        mine = self.answers.get(state.graph.ids[i])
+        inside = list(state.graph.children.get(i, ()))
+        inside += [state.graph.index[by]] if (by := self.stood_in.get(state.graph.ids[i])) else []
+        return (mine is not None and mine.answer == "reject") or any(self._rejected(state, j) for j in inside)
 
     def _given_up(self, state: State, i: int, cause: str) -> bool:
         """Whether there was cause to give up step i: a cancel, or another step that failed and stops the run or the layer."""
@@ -230,7 +259,8 @@ class Outside:
             return True  # its fallback goes on with its parts when the run is retried, and it is not tried again itself
         if any(step.id.startswith((f"{of}/", f"{by}/", f"{by}[")) for of, by in self.stood_in.items() if of in self.grouped):
             return True  # it is not tried again, since a fallback succeeded in its place
-        conditional = step.retry.when or state.asks(i) or (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
+        timed = (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
+        conditional = step.retry.when or state.asks(i) or step.question or timed
         given_up = (
             self.cancelled
             or self.timed_out
@@ -242,7 +272,10 @@ class Outside:
 
 
 WORKLISTS: Final = frozenset(
-    {"agenda", "parked", "timers", "queues", "heads", "posted", "lacking", "stirred", "line", "halt_due", "outputs_due"},
+    (
+        *("agenda", "parked", "timers", "queues", "heads", "posted", "lacking", "stirred", "line"),
+        *("halt_due", "outputs_due", "gate_due", "plan"),
+    )
 )
 """What a state holds beside the truth: candidates, of which a replay may hold more."""
 
@@ -282,7 +315,7 @@ def doubts(turn: Turn) -> Iterator[str]:
     due = min([until for until in untils if until > now], default=None)
     wake_at = turn.wake_at
     early = wake_at is not None and wake_at in _openings(state, now) and (due is None or wake_at < due)  # more is lacking then
-    if wake_at != due and not early and not (state.ended or state.suspended):
+    if wake_at != due and not early and not (state.ended or state.left):
         yield f"the core wants to be called at {wake_at}, the next instant that matters is {due}"
 
 
@@ -326,7 +359,11 @@ def _holds(state: State, i: int, said: Why, now: float) -> bool:
             step, keyed = state.steps[i], any(state.workflow.resources[pool].per for pool in state.steps[i].resources)
             asked = (bool(step.condition or keyed) and i not in state.verdicts) or step.grows
             asked = asked or (step.reuse and i not in state.prints)
-            return bool(open_ and (steps or asked or state.suspending))
+            gate = step.question is not None and step.id not in state.gates
+            behind = state.workflow.gates is not None and state.graph.layer[i] == state.front > state.passed
+            return bool(open_ and (steps or asked or gate or behind or state.suspending))
+        case Status.AWAITING_APPROVAL:
+            return said.until == state.gates[state.graph.ids[i]].until
         case Status.READY if said.pool:
             return open_ and _held(state, i, said, now)
         case Status.READY:
@@ -341,9 +378,8 @@ def _holds(state: State, i: int, said: Why, now: float) -> bool:
         case Status.REUSED:
             return not steps
         case Status.SUCCEEDED:
-            return (
-                state.attempts[i] > 0 or state.steps[i].grows or i in state.stand_ins
-            )  # its needs may wait again, if the run was asked to retry
+            stands = state.steps[i].grows or i in state.stand_ins or state.steps[i].question is not None
+            return state.attempts[i] > 0 or stands  # its needs may wait again, if the run was asked to retry
         case Status.SKIPPED if state.skips[i].reason == "need_failed":
             return len(steps) == 1 and state.counts_as_failed(steps[0]) and _below(state, steps[0], i)
     return all(state.status[j].settled for j in steps)

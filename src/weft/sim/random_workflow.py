@@ -9,10 +9,13 @@ from weft.core.facts import Limits
 from weft.model.expression import parse
 from weft.model.workflow import (
     Action,
+    Approve,
     Breaker,
     Budget,
     Flow,
+    Input,
     OnError,
+    OnTimeout,
     Pool,
     Rate,
     Retry,
@@ -53,6 +56,7 @@ def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
         outputs={"all": "done"} if random.random() < 0.3 else {},
         timeout_s=float(random.randint(10, 60)) if random.random() < 0.15 else None,
         schedule=random.choice(schedules),
+        gates=_question(random, layers=True) if random.random() < 0.1 else None,
     )
 
 
@@ -123,6 +127,8 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         condition = condition.format(need=needs[0]) if needs else ""
     policies: tuple[OnError, ...] = ("isolate", "isolate", "continue", "stop", "stop_layer")
     action: Action = Sleep(seconds=1.0) if random.random() < 0.3 else Shell(script="true")
+    if random.random() < 0.05:
+        action = _question(random)
     return Step(
         id=ids[n],
         action=action,
@@ -138,6 +144,16 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         deadline_s=float(random.randint(1, 20)) if random.random() < 0.15 else None,
         drain=random.random() < 0.3,
         reuse=random.random() < 0.1,
+        gate=_question(random) if random.random() < 0.1 else None,
+    )
+
+
+def _question(random: Random, *, layers: bool = False) -> Approve:
+    outcomes: tuple[OnTimeout, ...] = ("approve", "reject") if layers else ("approve", "reject", "fail")
+    return Approve(
+        form={"n": Input(type="integer", required=True)} if random.random() < 0.2 and not layers else {},
+        timeout_s=random.choice((None, float(random.randint(1, 20)))),
+        on_timeout=random.choice(outcomes),
     )
 
 
@@ -191,5 +207,6 @@ def random_faults(random: Random) -> Faults:
         leave_out=random.choice((0.0, 0.0, 0.1)),
         durable_lag_s=random.choice((0.0, 0.5, 5.0)),
         slow_s=random.choice((0.0, 0.0, 3.0)),
+        look_s=random.choice((0.0, 1.0)),
         whole_seconds=random.random() < 0.5,
     )

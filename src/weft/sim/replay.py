@@ -20,14 +20,17 @@ from weft.core.commands import (
     EvaluateItems,
     EvaluateOutputs,
     Leave,
+    OpenGate,
     StartAttempt,
     StopAttempt,
     TakeFingerprint,
 )
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
+from weft.core.gates import question_at
 from weft.core.state import State
 from weft.model.errors import Bug
+from weft.model.inputs import any_values
 from weft.model.output import ErrorRecord, Output
 from weft.model.paths import definition
 
@@ -58,6 +61,9 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine told of itself, and when, in seconds since the run began."""
     refused: Mapping[str, ErrorRecord] = {}
     """Why steps failed of which no attempt is known: what they asked for could not be evaluated."""
+    answers: Mapping[str, tuple[float, f.GateAnswered | None]] = {}
+    """For gates that were opened: how long afterwards they were answered, in seconds, and how, if they were. All others are
+    approved at once."""
 
 
 def past_of(facts: Iterable[Fact]) -> Past:
@@ -70,11 +76,17 @@ def past_of(facts: Iterable[Fact]) -> Past:
     tried: dict[str, list[Tried]] = {}
     verdicts, keys, refused, reused = {}, {}, {}, {}
     pressure: list[tuple[float, f.PressureObserved]] = []
+    opened, answers = dict[str, float](), dict[str, tuple[float, f.GateAnswered | None]]()
     passed_s = last = 0.0
     for fact in facts:
         passed_s += 0.0 if isinstance(fact, f.EngineAttached | f.RunCreated) else fact.at - last
         last = fact.at
         match fact:
+            case f.GateOpened():
+                opened[fact.gate] = passed_s
+                answers[fact.gate] = 0.0, None
+            case f.GateAnswered():
+                answers[fact.gate] = passed_s - opened[fact.gate], fact
             case f.PressureObserved():
                 pressure.append((passed_s, fact))
             case f.AttemptStarted():
@@ -108,6 +120,7 @@ def past_of(facts: Iterable[Fact]) -> Past:
         refused=refused,
         reused=reused,
         pressure=tuple(pressure),
+        answers=answers,
     )
 
 
@@ -119,7 +132,7 @@ class Player:
         self.state = State()
         self.now = 0.0
         self._count = 0
-        self._events: list[tuple[float, int, f.AttemptEnded | f.PressureObserved]] = []
+        self._events: list[tuple[float, int, f.AttemptEnded | f.PressureObserved | f.GateAnswered]] = []
         for when, fact in past.pressure:
             self._count += 1
             heappush(self._events, (when, self._count, fact))
@@ -127,7 +140,7 @@ class Player:
 
     def play(self) -> Iterator[Fact]:
         """The facts, up to the end of the run. Raises Bug if it does not come to one."""
-        attached = f.EngineAttached(at=0.0, pid=0, host="", limits=self.past.limits)
+        attached = f.EngineAttached(at=0.0, pid=0, host="", limits=self.past.limits, stays=True)
         observed: list[Observed] = [self.past.created, attached]
         while not self._left:
             turn = receive(self.state, observed, self.now)
@@ -149,6 +162,19 @@ class Player:
     def _tried(self, step: str, attempt: int) -> Tried:
         known = self.past.tried.get(step) or self.past.tried.get(definition(step), (Tried(0.0),))
         return known[min(attempt, len(known)) - 1]
+
+    def _asked(self, gate: str) -> Observed:
+        question = question_at(self.state, gate)
+        assert question is not None
+        yes = f.GateAnswered(at=0.0, gate=gate, answer="approve", form=any_values(question.form))
+        waited_s, answer = self.past.answers.get(gate, (0.0, yes))
+        if answer and answer.answer == "approve" and not answer.by:  # silence filled in no form
+            answer = msgspec.structs.replace(answer, form=yes.form)
+        self._count += 1
+        if answer:
+            heappush(self._events, (self.now + waited_s, self._count, answer))
+        error = None if gate in self.past.answers else self.past.refused.get(gate)
+        return f.GateOpened(at=0.0, gate=gate, error=error)
 
     def _perform(self, command: Command) -> Observed | None:
         match command:
@@ -173,6 +199,8 @@ class Player:
                 )
             case EvaluateGroup(step=step):
                 return f.GroupEvaluated(at=0.0, step=step, error=self.past.refused.get(step))
+            case OpenGate(gate=gate):
+                return self._asked(gate)
             case EvaluateOutputs():
                 return f.OutputsEvaluated(at=0.0, outputs={})
             case Leave():

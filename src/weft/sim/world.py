@@ -21,18 +21,21 @@ from weft.core.commands import (
     EvaluateItems,
     EvaluateOutputs,
     Leave,
+    OpenGate,
     StartAttempt,
     StopAttempt,
     TakeFingerprint,
 )
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
+from weft.core.gates import question_at
 from weft.core.growth import grown
 from weft.core.retry import draw
 from weft.core.state import State
 from weft.model.errors import WeftError
+from weft.model.inputs import any_values
 from weft.model.output import ErrorKind, ErrorRecord, Output, Usage
-from weft.model.workflow import Workflow
+from weft.model.workflow import Sleep, Step, Workflow
 from weft.sim.outside import Outside, doubts, truth
 from weft.sim.pacing import Pacing
 
@@ -46,6 +49,8 @@ ITEMS_MAX: Final = 5
 """More instances of a fan-out take longer and show nothing new."""
 PRESSURE: Final = 0.2
 """The chance of a batch to tell how hard the machine works, if anybody wants to know."""
+PATIENCE_S: Final = 20.0
+"""How long people take to answer, at most."""
 CRASHES_MAX: Final = 20
 """A resume reads all facts, so a run that is killed again and again takes time in the square of its crashes."""
 
@@ -73,6 +78,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     durable_lag_s: float = 0.0
     slow_s: float = 0.0
     """The engine is late by up to so many seconds, and is then told all that has happened at once."""
+    look_s: float = 0.0
+    """To take a fingerprint takes up to so many seconds."""
     whole_seconds: bool = False
     """All takes whole seconds, so that much happens at the same instant."""
 
@@ -212,6 +219,8 @@ class World:
             self.outside.saved(fact)
             if self.check:
                 self._insist(self.pacing.saved(fact, self.saved))
+            if isinstance(fact, f.GateOpened):
+                self._ask(fact.gate)
         while self._commands and self._commands[0][0] <= self.saved.seq:
             self._perform(heappop(self._commands)[2])
 
@@ -227,7 +236,7 @@ class World:
                 self._post(0.0, self._evaluated(step))
             case TakeFingerprint(step=step):
                 found = f.Given(run="before", output=Output()) if draw(self.seed, step, -5) < 0.4 else None
-                self._post(self._some_time(1.0), f.FingerprintTaken(at=0.0, step=step, found=found))
+                self._post(self._some_time(self.faults.look_s), f.FingerprintTaken(at=0.0, step=step, found=found))
             case EvaluateItems(step=step):
                 chance = draw(self.seed, step, -1)  # the same items whenever they are asked for
                 error = ErrorRecord(kind="input", message="no list") if chance > 0.95 else None
@@ -235,6 +244,10 @@ class World:
             case EvaluateGroup(step=step):
                 error = ErrorRecord(kind="input", message="no such path") if draw(self.seed, step, -4) > 0.9 else None
                 self._post(0.0, f.GroupEvaluated(at=0.0, step=step, output=None if error else Output(), error=error))
+            case OpenGate(gate=gate):
+                error = ErrorRecord(kind="input", message="no such path") if draw(self.seed, gate, -5) > 0.95 else None
+                asked = f.GateOpened(at=0.0, gate=gate, message="Yes?", error=None if gate.startswith("layer#") else error)
+                self._post(0.0, asked)
             case EvaluateOutputs():
                 self._post(0.0, f.OutputsEvaluated(at=0.0, outputs={}))
             case Leave():
@@ -256,6 +269,12 @@ class World:
         if of.wired:
             return [state.keys[i] for i in state.graph.children.get(state.graph.index[of.wired], ())]
         return [str(n) for n in range(int(chance * ITEMS_MAX))] if of.for_each is not None else []
+
+    def _ask(self, gate: str) -> None:
+        """Somebody sees that a gate is open, and answers, some time; sometimes somebody else does too."""
+        self._post(self._some_time(PATIENCE_S), _answer(self.saved, gate, self.random))
+        if self.random.random() < self.faults.echo:
+            self._post(self._some_time(PATIENCE_S), _answer(self.saved, gate, self.random))
 
     def _begin(self, step: str, attempt: int) -> None:
         chance, expected = self.random.random(), self.outside.steps[step].expect_s
@@ -302,7 +321,13 @@ class World:
         for fact in self.facts:
             apply(self.state, fact)
         self.now += 1.0
-        self._turn([*asked, self._attached()])
+        answers = []
+        if self.saved.waiting:  # an hour or a day later somebody comes, or does not
+            self.now += self._some_time(2 * PATIENCE_S)
+            answers = [_answer(self.saved, gate, self.random) for gate in self.saved.asking if self.random.random() < 0.5]
+        for gate in self.saved.asking:
+            self._ask(gate)
+        self._turn([*asked, self._attached(), *answers])
 
     def _insist(self, broken: Iterable[str]) -> None:
         """Nothing may be wrong, if anybody looks."""
@@ -313,3 +338,25 @@ class World:
     def _fail(self, sentence: str) -> NoReturn:
         story = "\n".join(f"  {n}: {fact}" for n, fact in enumerate(self.facts, 1) if not isinstance(fact, f.RunCreated))
         raise Violation(f"{sentence} (seed {self.seed}, fact {len(self.facts)}, t={self.now:.3f})\n{story}")
+
+
+def _answer(state: State, gate: str, random: Random) -> f.GateAnswered:
+    """What somebody says, wrong sometimes: a step that does not exist is skipped, or has a new one's name."""
+    question = question_at(state, gate)
+    assert question is not None
+    by = random.choice(("anna", "ben"))
+    if random.random() < 0.2:
+        return f.GateAnswered(at=0.0, gate=gate, answer="reject", by=by)
+    yes = f.GateAnswered(at=0.0, gate=gate, answer="approve", by=by, form=any_values(question.form))
+    if gate in state.graph.index or random.random() < 0.5:
+        return yes
+    open_ = [id_ for i, id_ in enumerate(state.graph.ids) if not state.status[i].settled]
+    new = [f"n{len(state.steps) + n}" for n in range(random.randint(0, 3))]
+    known = random.sample(state.graph.ids, min(2, len(state.steps)))
+    steps = [Step(id=id_, action=Sleep(seconds=1.0), needs=(*known, *new[:n])) for n, id_ in enumerate(new)]
+    return msgspec.structs.replace(
+        yes,
+        skip=[*random.sample(open_, min(len(open_), random.randint(0, 2))), *(["nobody"] if random.random() < 0.05 else [])],
+        replan=random.random() < 0.2,
+        inject=steps,
+    )

@@ -215,10 +215,11 @@ _SKIPPED: Final = {
     "budget": "the budget is spent",
     "stop": "`{by}` stopped the run",
     "stop_layer": "`{by}` stopped the layer",
+    "gate": "skipped at the gate `{by}`",
 }
 
 
-STOPPED: Final[dict[f.StopCause, str]] = {
+STOPPED: Final[dict[f.CancelCause, str]] = {
     "cancel": "the run was cancelled",
     "run_timeout": "the run took too long",
     "budget": "the budget is spent",
@@ -226,6 +227,7 @@ STOPPED: Final[dict[f.StopCause, str]] = {
     "stop_layer": "a failure stopped its layer",
     "timeout": "it took too long",
     "suspend": "the run is suspended",
+    "rejected": "it was rejected",
 }
 """Why an attempt is, or a step was, brought to an end."""
 
