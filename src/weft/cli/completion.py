@@ -141,7 +141,18 @@ def _step(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Itera
     from weft.journal.reader import read_facts
 
     taken = ctx.params.get(param.name or "") if param.nargs == -1 else ()
-    first = next(read_facts(find_run(_state(ctx), _first(ctx, "name") or "@")), None)
+    folder = find_run(_state(ctx), _first(ctx, "name") or "@")
+    if "[" in incomplete or "/" in incomplete:  # only then is it worth reading the whole journal
+        from weft.core.apply import apply
+        from weft.core.state import State
+
+        state = State()
+        for fact in read_facts(folder):
+            apply(state, fact)
+        parts = (id_ for id_ in state.graph.ids if id_.startswith(incomplete) and id_ not in (taken or ()))
+        yield from map(CompletionItem, islice(parts, OFFERED_MAX))
+        return
+    first = next(read_facts(folder), None)
     for step in first.workflow.steps if isinstance(first, RunCreated) else ():
         if step.id not in (taken or ()):
             yield CompletionItem(step.id, help=step.title)
@@ -153,9 +164,10 @@ def _selected(ctx: click.Context, param: click.Parameter, incomplete: str) -> "I
         yield from _step(ctx, param, incomplete)
         return
     from weft.formats import load
+    from weft.host.source import read_source
 
     path = Path(_first(ctx, "file"))
-    workflow = load(path.read_bytes(), str(path)).workflow if path.stat().st_size <= FILE_BYTES_MAX else None
+    workflow = load(path.read_bytes(), str(path), read=read_source).workflow if path.stat().st_size <= FILE_BYTES_MAX else None
     yield from (CompletionItem(step.id, help=step.title) for step in (workflow.steps if workflow else ()))
 
 

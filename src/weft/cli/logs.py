@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from select import select
 from typing import BinaryIO, Final, Literal
@@ -11,6 +11,8 @@ import click
 
 from weft.cli.common import find_run, settings_options, take_settings
 from weft.core import facts as f
+from weft.core.apply import apply
+from weft.core.state import State
 from weft.engine.folder import RunFolder
 from weft.journal.reader import Reader
 from weft.model.errors import UsageError
@@ -57,25 +59,32 @@ def logs(
 
 
 class Printer:
-    """Prints log files as they grow. `known`: the steps of the run."""
+    """Prints log files as they grow. Who asks for a fan-out or a sub-workflow asks for all that belongs to it."""
 
     def __init__(self, folder: Path, steps: tuple[str, ...], attempt: int | None, streams: tuple[Stream, ...]) -> None:
         self._paths = RunFolder(folder)
         self._reader = Reader(folder)
-        self._wanted = set(steps)
+        self._wanted = tuple(dict.fromkeys(steps))
+        self._parts = tuple(step + sign for step in steps for sign in "[/")
+        self._state = State()
         self._attempt = attempt
         self._streams = streams
         self._secrets: list[str] = []
         self._attempts: dict[str, int] = {}
-        self._open: set[str] = set()
         self._left = False
         self._read: dict[Path, int] = {}
         self._headed: Path | None = None
-        self.known: set[str] = set()
+
+    @property
+    def known(self) -> Collection[str]:
+        """The steps of the run, as far as they have been added."""
+        return self._state.graph.index
 
     def over(self) -> bool:
         """Whether nothing more will be written: every wanted step has settled, or the engine has left."""
-        return self._left or not self._open
+        state = self._state
+        wanted = [state.graph.index[step] for step in self._wanted if step in state.graph.index]
+        return self._left or (all(state.status[i].settled for i in wanted) if wanted else not state.open)
 
     def read_journal(self) -> None:
         while facts := self._reader.poll():
@@ -83,33 +92,24 @@ class Printer:
                 self._see(fact)
 
     def _see(self, fact: f.Fact) -> None:
+        apply(self._state, fact)
         match fact:
             case f.RunCreated(workflow=workflow):
                 self._secrets = [os.environ[name] for name in workflow.secrets if name in os.environ]
-                self.known = {step.id for step in workflow.steps}
-                self._open = self._wanted & self.known or set(self.known)
             case f.EngineAttached():
                 self._left = False
             case f.AttemptStarted(step=step, attempt=attempt):
                 self._attempts.pop(step, None)  # the order of printing is that of the last starts
                 self._attempts[step] = attempt
-            case (
-                f.AttemptEnded(step=step, outcome="ok")
-                | f.StepReused(step=step)
-                | f.StepFailed(step=step)
-                | f.StepCancelled(step=step)
-            ):
-                self._open.discard(step)
-            case f.StepsSkipped(steps=steps):
-                self._open.difference_update(steps)
             case f.RunEnded() | f.RunSuspended():
                 self._left = True
 
     def print_new(self) -> None:
         """Print what has been written since the last time."""
-        several = len(self._wanted) != 1 or len(self._streams) > 1
+        one = len(self._wanted) == 1 and self._state.graph.index.get(self._wanted[0]) not in self._state.graph.children
+        several = not one or len(self._streams) > 1
         for step, attempt in list(self._attempts.items()):
-            if self._wanted and step not in self._wanted:
+            if self._wanted and step not in self._wanted and not step.startswith(self._parts):
                 continue
             number = self._attempt or attempt
             for stream in self._streams:
