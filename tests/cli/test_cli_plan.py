@@ -59,6 +59,7 @@ def test_what_if(weft: Weft) -> None:
         (["w.yaml", "--run", "@"], "wants a FILE, or `--run RUN`"),
         (["--run", "@"], "wants a question"),
         (["w.yaml", "--what-if", "databse=3"], "did you mean `database`?"),
+        (["w.yaml", "--what-if", "database=2/fortnight"], "`2/fortnight` is not a rate"),
         (["w.yaml", "--what-if", "database"], "write `max_parallel=8`"),
         (["w.yaml", "--what-if", "=3"], "write `max_parallel=8`"),
         (["w.yaml", "--what-if", "database=none"], "`none` is not a whole number from 1"),

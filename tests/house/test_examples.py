@@ -38,6 +38,25 @@ def test_hello(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"said": "hello, world"}
 
 
+def test_rate_limit(tmp_path: Path) -> None:
+    done = run(tmp_path, "rate_limit")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["pages"]) == 5
+
+
+def test_adaptive(tmp_path: Path) -> None:
+    done = run(tmp_path, "adaptive")
+    assert done.returncode == 0, done.stderr
+    assert "server to 2 slots: a timeout" in done.stderr
+
+
+def test_breaker(tmp_path: Path) -> None:
+    done = run(tmp_path, "breaker")
+    assert done.returncode == 0, done.stderr
+    assert "server is open after 2 failures in a row" in done.stderr
+    assert "server is closed again" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["races", "dataflow", "limits"])
 def test_it_succeeds(tmp_path: Path, name: str) -> None:
     done = run(tmp_path, name)

@@ -6,8 +6,8 @@ from test_sim_foresight import flow
 
 from weft.core.facts import Limits
 from weft.model.errors import UsageError
-from weft.model.workflow import Pool
-from weft.sim.foresight import perfect
+from weft.model.workflow import Pool, Rate
+from weft.sim.foresight import foreseen_makespan_s, perfect
 from weft.sim.replay import Past
 from weft.sim.what_if import Changes, makespan_s, replayed, under
 
@@ -35,6 +35,25 @@ def test_pools_and_limits(changes: Changes, makespan: float, held: dict[str, flo
     assert numbers.makespan_s == makespan_s(after) == makespan
     assert numbers.work_s == 10.0
     assert numbers.held_s == held
+
+
+def test_another_rate() -> None:
+    before = past("a 1, b 1, c 1", Limits(), pool=3)
+    slower = under(before, Changes(rates={"p": Rate(1, 2.0)}))
+    numbers = replayed(slower)
+    assert numbers.makespan_s == makespan_s(slower) == 5.0
+    assert numbers.held_s == {"rate (p)": 2.0 + 4.0}
+    assert makespan_s(under(slower, Changes(rates={"p": Rate(10, 1.0)}))) == pytest.approx(1.2)
+    with pytest.raises(UsageError, match="no pool `q`"):
+        under(before, Changes(rates={"q": Rate(1, 2.0)}))
+
+
+def test_keys_of_pools_are_foreseen() -> None:
+    workflow, durations = flow("a 1, b 1, c 1", pool=1)
+    workflow = replace(workflow, resources={"p": Pool(slots=1, per="${{ inputs.x }}")})
+    assert foreseen_makespan_s(workflow, durations, Limits()) == 3.0
+    keys = {"a": {"p": "x"}, "b": {"p": "y"}, "c": {"p": "x"}}
+    assert foreseen_makespan_s(workflow, durations, Limits(), pool_keys=keys) == 2.0
 
 
 def test_another_schedule() -> None:

@@ -343,11 +343,12 @@ class View:
         numbers = measure.numbers()
         possible_s = None
         if result.status == "succeeded" and len(numbers.steps) <= FORESIGHT_STEPS_MAX:
-            from weft.sim.foresight import foreseen_makespan_s, keys_of
+            from weft.sim.foresight import foreseen_makespan_s, keys_of, pool_keys_of
 
             durations = {step.step: step.run_s for step in numbers.steps}
-            keys = keys_of(result.state)
-            possible_s = foreseen_makespan_s(result.state.workflow, durations, result.state.limits, keys)
+            state = result.state
+            keys, pool_keys = keys_of(state), pool_keys_of(state)
+            possible_s = foreseen_makespan_s(state.workflow, durations, state.limits, keys, pool_keys)
         width, height = screen_size(sys.stderr)
         return render(
             numbers,

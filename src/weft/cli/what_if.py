@@ -11,7 +11,8 @@ from weft import app
 from weft.cli.common import use_color
 from weft.model.errors import UsageError
 from weft.model.suggest import did_you_mean
-from weft.model.workflow import Schedule
+from weft.model.units import parse_rate
+from weft.model.workflow import Rate, Schedule
 from weft.settings import Settings
 from weft.sim.replay import Past
 from weft.sim.what_if import Changes, replayed, under
@@ -40,20 +41,29 @@ def show(past: Past, texts: Sequence[str], *, of: str, settings: Settings, as_js
 
 
 def parse(texts: Sequence[str]) -> Changes:
-    """`max_parallel=8`, `schedule=layers`, `database=4` … together as one change; of a name given twice the last wins."""
-    changes, pools = Changes(), dict[str, int]()
+    """`max_parallel=8`, `schedule=layers`, `database=4`, `api=60/min` … as one change; of a name given twice the last wins."""
+    changes, pools, rates = Changes(), dict[str, int](), dict[str, Rate]()
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise UsageError(f"`--what-if {text}`: write `max_parallel=8`, or a pool and its slots like `database=4`")
+            raise UsageError(f"`--what-if {text}`: write `max_parallel=8`, or a pool with its slots or its rate: `database=4`")
         if name == "max_parallel":
             known = value if value in ("auto", "unlimited", "adaptive") else _number(text, value, least=0)
             changes = msgspec.structs.replace(changes, limits=app.limits_of(known, app.cpu_count()))
         elif name == "schedule":
             changes = msgspec.structs.replace(changes, schedule=_schedule(value))
+        elif "/" in value:
+            rates[name] = _rate(text, value)
         else:
             pools[name] = _number(text, value, least=1)
-    return msgspec.structs.replace(changes, pools=pools)
+    return msgspec.structs.replace(changes, pools=pools, rates=rates)
+
+
+def _rate(text: str, value: str) -> Rate:
+    try:
+        return Rate(*parse_rate(value))
+    except ValueError as error:
+        raise UsageError(f"`--what-if {text}`: {error}") from None
 
 
 def _number(text: str, value: str, least: int) -> int:

@@ -23,6 +23,9 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
 Keys: TypeAlias = Mapping[str, Sequence[str]]
 """Those of the instances of each fan-out, by its path."""
 
+PoolKeys: TypeAlias = Mapping[str, dict[str, str]]
+"""For each step that takes pools with `per`, the key of each."""
+
 
 def keys_of(state: State) -> dict[str, list[str]]:
     """What the fan-outs of a run expanded into."""
@@ -31,11 +34,22 @@ def keys_of(state: State) -> dict[str, list[str]]:
     return {graph.ids[i]: [state.keys[member] for member in members] for i, members in groups.items()}
 
 
-def perfect(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits, keys: Keys | None = None) -> Past:
+def pool_keys_of(state: State) -> dict[str, dict[str, str]]:
+    """The keys that the steps of a run had in pools with `per`."""
+    return {state.graph.ids[i]: said.keys for i, said in state.verdicts.items() if said.keys}
+
+
+def perfect(
+    workflow: Workflow,
+    durations_s: Mapping[str, float],
+    limits: Limits,
+    keys: Keys | None = None,
+    pool_keys: PoolKeys | None = None,
+) -> Past:
     """A run in which every step succeeds at once and takes its known duration (0 if it has none).
 
     The dispatch order weighs the longest remaining path by these durations, which is the perfect foresight; instances of one
-    fan-out weigh as much as the longest of them.
+    fan-out weigh as much as the longest of them. `pool_keys`: those of pools with `per`; without them all are taken to be alike.
     """
     bare = _bare(workflow)
     known = {path: 0.0 for path, step in definitions(bare) if not isinstance(step.action, Flow)}
@@ -45,7 +59,8 @@ def perfect(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits
             known[path] = max(known[path], seconds)
     created = f.RunCreated(at=0.0, run="", workflow=bare, inputs={}, seed=0, estimates=known)
     tried = {step: (Tried(seconds),) for step, seconds in durations_s.items()}
-    return Past(created=created, limits=limits, tried=tried, keys=keys or {})
+    asked = {step: f.ConditionEvaluated(at=0.0, step=step, verdict=True, keys=of) for step, of in (pool_keys or {}).items()}
+    return Past(created=created, limits=limits, tried=tried, keys=keys or {}, verdicts=asked)
 
 
 def _bare(workflow: Workflow) -> Workflow:
@@ -58,9 +73,15 @@ def _bare(workflow: Workflow) -> Workflow:
     return msgspec.structs.replace(workflow, steps=tuple(map(sure, workflow.steps)), outputs={}, timeout_s=None)
 
 
-def foresee(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits, keys: Keys | None = None) -> Foreseen:
+def foresee(
+    workflow: Workflow,
+    durations_s: Mapping[str, float],
+    limits: Limits,
+    keys: Keys | None = None,
+    pool_keys: PoolKeys | None = None,
+) -> Foreseen:
     """What comes of the run that `perfect` describes."""
-    player = Player(perfect(workflow, durations_s, limits, keys))
+    player = Player(perfect(workflow, durations_s, limits, keys, pool_keys))
     most = 0
     for fact in player.play():
         if isinstance(fact, f.AttemptStarted):
@@ -68,6 +89,12 @@ def foresee(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits
     return Foreseen(makespan_s=player.now, parallel_max=most)
 
 
-def foreseen_makespan_s(workflow: Workflow, durations_s: Mapping[str, float], limits: Limits, keys: Keys | None = None) -> float:
+def foreseen_makespan_s(
+    workflow: Workflow,
+    durations_s: Mapping[str, float],
+    limits: Limits,
+    keys: Keys | None = None,
+    pool_keys: PoolKeys | None = None,
+) -> float:
     """The makespan of `foresee`, in seconds."""
-    return foresee(workflow, durations_s, limits, keys).makespan_s
+    return foresee(workflow, durations_s, limits, keys, pool_keys).makespan_s

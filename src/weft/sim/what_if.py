@@ -8,37 +8,38 @@ from weft.core.facts import Limits
 from weft.core.measure import Measure, Numbers
 from weft.model.errors import UsageError
 from weft.model.suggest import did_you_mean
-from weft.model.workflow import Pool, Schedule, definitions
+from weft.model.workflow import Rate, Schedule, definitions
 from weft.sim.replay import Past, Player
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What shall be different; None and what is left out stay as they are. `pools` maps names to slots."""
+    """What shall be different; None and what is left out stay as they are. `pools` maps names to slots, `rates` to rates."""
 
     limits: Limits | None = None
     schedule: Schedule | None = None
     pools: Mapping[str, int] = {}
+    rates: Mapping[str, Rate] = {}
 
 
 def under(past: Past, changes: Changes) -> Past:
     """The same past under other limits. Raises UsageError for a pool that there is not, or that is then too small for a step."""
     workflow = past.created.workflow
-    for name, slots in changes.pools.items():
+    for name in (*changes.pools, *changes.rates):
         if name not in workflow.resources:
             raise UsageError(f"there is no pool `{name}`; {_hint(name, list(workflow.resources))}")
+    for name, slots in changes.pools.items():
         if slots < 1:
             raise UsageError(f"a pool has at least 1 slot, `{name}` cannot have {slots}")
         for path, step in definitions(workflow):
             if step.resources.get(name, 0) > slots:
                 raise UsageError(f"step `{path}` asks for {step.resources[name]} of pool `{name}`, which would have {slots}")
-    pools = {name: _resized(pool, changes.pools.get(name)) for name, pool in workflow.resources.items()}
+    pools = {
+        name: msgspec.structs.replace(pool, slots=changes.pools.get(name, pool.slots), rate=changes.rates.get(name, pool.rate))
+        for name, pool in workflow.resources.items()
+    }
     changed = msgspec.structs.replace(workflow, resources=pools, schedule=changes.schedule or workflow.schedule)
     created = msgspec.structs.replace(past.created, workflow=changed)
     return msgspec.structs.replace(past, created=created, limits=changes.limits or past.limits)
-
-
-def _resized(pool: Pool, slots: int | None) -> Pool:
-    return pool if slots is None else msgspec.structs.replace(pool, slots=slots)
 
 
 def _hint(name: str, pools: list[str]) -> str:
