@@ -18,9 +18,9 @@ from weft.host.source import read_source
 from weft.model.codes import CODES
 from weft.model.options import SETTINGS
 from weft.model.problem import Problem
-from weft.model.shape import DURATION, SIZE, Either, ListOf, MapOf, Shape
+from weft.model.shape import DURATION, RATE, SIZE, Either, ListOf, MapOf, Shape
 from weft.model.spec import RECORDS, RESERVED_ENV, Key
-from weft.model.units import parse_duration, parse_size
+from weft.model.units import parse_duration, parse_rate, parse_size
 from weft.model.workflow import Value
 
 ROOT = Path(__file__).parents[2]
@@ -191,6 +191,11 @@ def generator() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("text", ["60/min", "5/100ms", "1 / 1h30m", "3/day", "60", "60/60", "1/fortnight", "1.5/s", "/s"])
+def test_rates_are_what_editors_accept(text: str) -> None:
+    assert Draft7Validator({"pattern": f"^({RATE})$"}).is_valid(text) == accepts(parse_rate, text)
 
 
 def test_pages_are_up_to_date() -> None:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.model.units import DURATION_MAX_S, SIZE_MAX_BYTES, format_duration, format_size, parse_duration, parse_size
+from weft.model.units import (
+    DURATION_MAX_S,
+    SIZE_MAX_BYTES,
+    format_duration,
+    format_rate,
+    format_size,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
 
 GARBAGE = [
     "",
@@ -160,3 +169,31 @@ def test_any_text_is_a_number_or_refused(text: str) -> None:
         with contextlib.suppress(ValueError):
             value = parse(text)
         assert 0 <= value <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "shown"),
+    [
+        ("60/min", (60, 60.0), "60/min"),
+        ("60/minute", (60, 60.0), "60/min"),
+        ("10/s", (10, 1.0), "10/s"),
+        ("5/100ms", (5, 0.1), "5/100ms"),
+        ("1000 / h", (1000, 3600.0), "1000/h"),
+        ("3/day", (3, 86_400.0), "3/d"),
+        ("1/1h30m", (1, 5400.0), "1/1h30m"),
+        ("10000/s", (10_000, 1.0), "10000/s"),
+        ("1/ms", (1, 0.001), "1/1ms"),
+    ],
+)
+def test_rates(text: str, rate: tuple[int, float], shown: str) -> None:
+    assert parse_rate(text) == rate
+    assert format_rate(*rate) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "60", "60/", "/min", "0/min", "1.5/s", "60/60", "60/fortnight", "-1/s", "10001/s", "1/0s", "9999999/h", "60/min/s"],
+)
+def test_what_is_no_rate(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a rate: write starts per time like `60/min`"):
+        parse_rate(text)

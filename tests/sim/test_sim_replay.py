@@ -39,6 +39,8 @@ def test_a_run_under_its_own_limits(seed: int) -> None:
     facts = world.play()
     if world.state.stopped_by is not None or world.state.stopped_layers:
         return
+    if any(isinstance(x, f.FingerprintTaken) for x in facts):
+        return  # how long that takes is not recorded
     again, player = played(past_of(facts))
     assert player.now == pytest.approx(makespan_s(facts))
     assert player.state.status == world.state.status
