@@ -24,7 +24,9 @@ from weft.core.facts import (
     RunSuspended,
     StepCancelled,
     StepFailed,
+    StepsAdded,
     StepsSkipped,
+    StepSucceeded,
 )
 from weft.journal import index
 from weft.journal.index import Index, RunRow, find_run
@@ -32,6 +34,7 @@ from weft.journal.sqlite import SqliteJournal
 from weft.journal.successes import Row
 from weft.model.errors import UsageError
 from weft.model.output import ErrorRecord
+from weft.model.workflow import Shell, Step, Workflow
 
 HERE = Path(__file__).parent
 
@@ -88,6 +91,21 @@ def test_counts_and_makespan(tmp_path: Path) -> None:
     assert (row.succeeded, row.failed, row.cancelled, row.skipped) == (0, 1, 1, 2)
     assert row.makespan_s == 2.0 + 2.0
     assert row.status == "failed"
+
+
+def test_added_steps_are_counted(tmp_path: Path) -> None:
+    workflow = Workflow(name="w", steps=(Step(id="a", action=Shell(script="true"), for_each=[1, 2]),))
+    facts: list[Fact] = [
+        msgspec.structs.replace(created(1), workflow=workflow),
+        StepsAdded(at=1.0, parent="a", keys=["0", "1"]),
+        AttemptEnded(at=2.0, step="a[0]", attempt=1, outcome="ok"),
+        AttemptEnded(at=2.0, step="a[1]", attempt=1, outcome="ok"),
+        StepSucceeded(at=2.0, step="a"),
+        StepsAdded(at=2.0, steps=[Step(id="b", action=Shell(script="true"))]),
+    ]
+    run(tmp_path, "bold-otter", facts).close()
+    (row,) = listed(tmp_path)
+    assert (row.steps, row.succeeded) == (4, 3)
 
 
 def test_a_run_that_somebody_holds_is_alive(state: Path) -> None:

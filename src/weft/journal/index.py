@@ -18,6 +18,7 @@ import msgspec
 
 from weft.core import facts as f
 from weft.core.estimates import Sample, sample_of
+from weft.core.growth import grown
 from weft.journal.faults import SQLITE_ERRORS
 from weft.journal.lock import holder
 from weft.journal.reader import NAME as JOURNAL
@@ -25,6 +26,7 @@ from weft.journal.reader import read_facts
 from weft.journal.successes import TABLES, Fold, Row, save
 from weft.model.errors import MachineError, UsageError
 from weft.model.suggest import did_you_mean
+from weft.model.workflow import Step
 
 NAME: Final = "index.db"
 _FORMAT = 3
@@ -265,7 +267,7 @@ def _settle(settled: dict[str, str], fact: f.Fact) -> None:
     match fact:
         case f.RunCreated():
             settled.update(dict.fromkeys((id_ for id_, given in fact.given.items() if given.output), "reused"))
-        case f.AttemptEnded(outcome="ok"):
+        case f.AttemptEnded(outcome="ok") | f.StepSucceeded():
             settled[fact.step] = "succeeded"
         case f.StepReused():
             settled[fact.step] = "reused"
@@ -285,6 +287,7 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None, list[Row]]:
     created: f.RunCreated | None = None
     status: RunStatus = "running"
     settled: dict[str, str] = {}
+    steps: dict[str, Step] = {}
     started, took_s = dict[str, float](), dict[str, float]()
     successes = Fold()
     damage = ""
@@ -300,6 +303,9 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None, list[Row]]:
             match fact:
                 case f.RunCreated():
                     created = fact
+                    steps = {step.id: step for step in fact.workflow.steps}
+                case f.StepsAdded():
+                    steps |= {step.id: step for step in (grown(steps[fact.parent], fact.keys) if fact.parent else fact.steps)}
                 case f.EngineAttached():
                     status = "running"
                 case f.AttemptStarted():
@@ -323,7 +329,7 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None, list[Row]]:
         created_at=created.at,
         ended_at=None if status in ("running", "suspended") else last_at,
         makespan_s=makespan_s,
-        steps=len(created.workflow.steps),
+        steps=len(steps),
         succeeded=counts["succeeded"],
         failed=counts["failed"],
         cancelled=counts["cancelled"],
