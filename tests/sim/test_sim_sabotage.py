@@ -12,6 +12,7 @@ from weft.core import apply as applying
 from weft.core import facts as f
 from weft.core.commands import EvaluateCondition, EvaluateOutputs, Leave, StartAttempt, StopAttempt
 from weft.core.curbs import Curbs
+from weft.core.races import RacePools
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.turn import Turn
@@ -19,7 +20,7 @@ from weft.model.errors import Bug
 from weft.sim.world import Violation
 from weft.testing import Simulator
 
-SEEDS_MAX = 1_000
+SEEDS_MAX = 2_000
 """Most sabotages are noticed by the first ten; one that needs more than these is not watched."""
 
 Patch = pytest.MonkeyPatch
@@ -312,6 +313,8 @@ SABOTAGES: dict[str, Sabotage] = {
     "a cancel is forgotten": applies(f.CancelRequested, lambda state, fact: setattr(state, "halt_due", False)),
     "the state changes without a fact": swaps(decide, "dispatch", write_behind),
     "who leaves starts things": swaps(decide, "dispatch", start_anyway),
+    "racing steps run at once": swaps(RacePools, "of", lambda good, pools, step: ()),
+    "of racing steps the later goes first": swaps(RacePools, "ranked", lambda good, pools, own: {}),
     # what is said
     "why names any pool": swaps(why, "_why_held", lambda good, *a: replace(good(*a), pool="red")),
     "why gives a wrong cause": swaps(why, "_why_held", lambda good, *a: replace(good(*a), cause="breaker")),

@@ -6,7 +6,7 @@ from test_sim_foresight import flow
 
 from weft.core.facts import Limits
 from weft.model.errors import UsageError
-from weft.model.workflow import Pool, Rate
+from weft.model.workflow import Flow, Pool, Rate, Shell, Step, Workflow
 from weft.sim.foresight import foreseen_makespan_s, perfect
 from weft.sim.replay import Past
 from weft.sim.what_if import Changes, makespan_s, replayed, under
@@ -65,7 +65,7 @@ def test_another_schedule() -> None:
 @pytest.mark.parametrize(
     ("pools", "says"),
     [
-        ({"q": 2}, "no pool `q`; there are `max_parallel`, `schedule`, `p`"),
+        ({"q": 2}, "no pool `q`; there are `max_parallel`, `schedule`, `races`, `p`"),
         ({"max_paralel": 2}, "did you mean `max_parallel`"),
         ({"p": 0}, "cannot have 0"),
     ],
@@ -80,3 +80,13 @@ def test_a_pool_that_a_step_would_never_get() -> None:
     workflow = replace(workflow, steps=(replace(workflow.steps[0], resources={"p": 3}),), resources={"p": Pool(slots=3)})
     with pytest.raises(UsageError, match="step `a` asks for 3 of pool `p`, which would have 2"):
         under(perfect(workflow, durations, Limits()), Changes(pools={"p": 2}))
+
+
+def test_races_allowed() -> None:
+    a, b, c = (Step(id=id_, action=Shell(script="true"), writes=("x",)) for id_ in "abc")
+    inner = Workflow(name="i", steps=(c,))
+    workflow = Workflow(name="w", steps=(a, b, Step(id="s", action=Flow(inner))))
+    past = perfect(workflow, {"a": 2.0, "b": 3.0}, Limits())
+    assert replayed(past).held_s == {"races": 2.0 + 5.0}
+    assert replayed(past).makespan_s == 5.0
+    assert replayed(under(past, Changes(races=True))).makespan_s == 3.0

@@ -52,6 +52,8 @@ def parse(texts: Sequence[str]) -> Changes:
             changes = msgspec.structs.replace(changes, limits=app.limits_of(known, app.cpu_count()))
         elif name == "schedule":
             changes = msgspec.structs.replace(changes, schedule=_schedule(value))
+        elif name == "races" and value == "allow":
+            changes = msgspec.structs.replace(changes, races=True)
         elif "/" in value:
             rates[name] = _rate(text, value)
         else:

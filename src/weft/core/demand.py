@@ -4,15 +4,17 @@
   is one of its own, which its instances take.
 - A pool with `per` is a pool for each key. The keys of a step are known once the engine has evaluated them, just before it is
   ready; until then the step stands among those that have none.
+- Steps that race take pools of their own making (see `races`), and the earlier in the file is as urgent as the later one.
 - A step belongs to the kind of steps that ask for exactly the same, so a turn looks at kinds and not at every ready step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
 
 from weft.core.facts import Limits
+from weft.core.races import RACE_SLOTS, RacePools, Urgency
 from weft.model.graph import Graph
 from weft.model.paths import definition
 from weft.model.workflow import WAITING_ACTIONS, Flow, Pool, Step, Workflow
@@ -45,11 +47,21 @@ def weight_of(step: Step, estimates: Mapping[str, float]) -> float:
     return max(Graph(step.action.workflow.steps).remaining(weights), default=0.0)
 
 
+def _urgencies(steps: Sequence[Step], path: str, after: float, estimates: Mapping[str, float]) -> Iterator[tuple[str, Urgency]]:
+    """How urgent each definition is, in the order of the file, as `add` will find it once the steps are there."""
+    weights = [weight_of(msgspec.structs.replace(step, id=path + step.id), estimates) for step in steps]
+    remaining = Graph(steps).remaining_among_latest(weights)
+    for step, weight, left in zip(steps, weights, remaining, strict=True):
+        yield path + step.id, (-step.priority, -after - left)
+        if isinstance(step.action, Flow):
+            yield from _urgencies(step.action.workflow.steps, f"{path}{step.id}/", after + left - weight, estimates)
+
+
 class Demands:
     """`pools[p]` is a pool's name, `spec[p]` what the workflow says of it, `number` the reverse: of a name and a key, which is
     empty without `per`. `kinds[k]` is a distinct demand, `kind[i]` that of step i, `rank[i]` its place in the order of dispatch.
     `shares` are those of COMPUTING and WAITING that anybody asks for. `heaviest[p]`: the most that a step asks of a pool.
-    `paced[k]`: the pools of a demand that have a rate or a breaker.
+    `paced[k]`: the pools of a demand that have a rate or a breaker. `races`: who takes which of the `race_pools`, and why.
     `tail[i]`: how long what follows step i takes."""
 
     def __init__(self, workflow: Workflow) -> None:
@@ -57,6 +69,11 @@ class Demands:
         self.spec = [Pool()] * (WAITING + 1) + list(workflow.resources.values())
         self.name = [(name, "") for name in self.pools]
         self.number = {name: p for p, name in enumerate(self.name)}
+        self.races = RacePools(workflow)
+        self.race_pools = range(len(self.pools), len(self.pools) + len(self.races.texts))
+        for text in self.races.texts:
+            self._new(f"races of {text}", (f"races of {text}", ""), Pool(slots=RACE_SLOTS))
+        self._urgency: dict[str, Urgency] = {}
         self.heaviest: dict[int, int] = {}
         self._sequential = workflow.schedule == "sequential"
         self._keyed = frozenset(name for name, pool in workflow.resources.items() if pool.per)
@@ -86,9 +103,13 @@ class Demands:
             self.kind.append(self._kind(self._demand(step, bounds, {})))
             if step.grows:
                 self._bound(i, step, bounds, instance=parent in self._fans)
+        if not first and self.races.taken and not self._sequential:
+            self._urgency = self.races.ranked(dict(_urgencies(steps, "", 0.0, estimates)))
         for n, (step, remaining) in enumerate(zip(steps, graph.remaining_among_latest(weights), strict=True)):
             self.tail.append(after + remaining - weights[n])
             order = (0, 0.0) if self._sequential else (-step.priority, -after - remaining)
+            if self._urgency:
+                order = min(order, self._urgency.get(definition(step.id), order))
             self.rank.append((*order, (*place, inner + n), first + n))
 
     def keyed(self, step: Step) -> bool:
@@ -102,7 +123,8 @@ class Demands:
     def _demand(self, step: Step, bounds: tuple[int, ...], keys: Mapping[str, str]) -> Demand:
         share = WAITING if isinstance(step.action, WAITING_ACTIONS) else COMPUTING
         named = [(self._pool(name, keys.get(name, "")), weight) for name, weight in step.resources.items()]
-        return ((TOTAL, 1), (share, 1), *sorted([*named, *[(pool, 1) for pool in bounds]]))
+        races = [(self.race_pools[n], weight) for n, weight in self.races.of(step)]
+        return ((TOTAL, 1), (share, 1), *sorted([*named, *races, *[(pool, 1) for pool in bounds]]))
 
     def _pool(self, name: str, key: str) -> int:
         pool = self.number.get((name, key))

@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 from weft.core import facts as f
 from weft.core.demand import COMPUTING, TOTAL, WAITING
 from weft.core.facts import Fact
+from weft.core.races import RACES
 from weft.core.state import State
 from weft.core.status import Status
 
@@ -110,7 +111,8 @@ class Held:
             self._shut.pop(pool, None)
 
     def _look(self, pool: int) -> None:
-        curbs, name = self.state.curbs, self.state.demands.pools[pool]
+        curbs, demands = self.state.curbs, self.state.demands
+        name = RACES if pool in demands.race_pools else demands.pools[pool]
         seen_s, free = self._seen_s.get(pool, self._open_s), self.state.free(pool)
         left = free - (
             dict(self.state.demands.of(curbs.holder))[pool] if curbs.holder is not None and pool in curbs.reserved else 0

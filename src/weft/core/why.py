@@ -122,9 +122,28 @@ def _why_held(state: State, i: int, now: float) -> Why:
     lack, deadline = state.curbs.lack(i, state.free, now), state.deadline_of(i)
     if lack is None or (state.halted and not lack.weight):
         return _why("the run is suspended: `weft resume` goes on" if state.halted else "it starts with this turn", until=deadline)
-    reason, steps, until = _LACKING[lack.cause](state, lack)
+    racing = lack.pool in state.demands.race_pools
+    reason, steps, until = _racing(state, i, lack) if racing else _LACKING[lack.cause](state, lack)
     found = _why(reason, steps, state.demands.pools[lack.pool], deadline if until is None else until)
     return msgspec.structs.replace(found, cause=lack.cause)
+
+
+def _racing(state: State, i: int, lack: Lack) -> _Answer:
+    """Somebody touches what step i writes, or writes what it touches; or is to do so before."""
+    ids, kept = state.graph.ids, lack.cause == "reserved"
+    others = tuple(ids[j] for j in ([state.curbs.holder] if kept else state.holding(lack.pool)) if j is not None)
+    clash, does = state.demands.races.clash(ids[i], others[0]), _KEPT if kept else _ING
+    if clash is None:
+        return f"it races with {_names(others)}", others, None
+    mine, theirs = clash
+    more = f" (and {_names(others[1:])} as well)" if len(others) > 1 else ""
+    if mine.text == theirs.text:
+        return f"it {mine.does} `{mine.text}`, which `{others[0]}` {does[theirs.does]}{more}", others, None
+    return f"it {mine.does} `{mine.text}`, and `{others[0]}` {does[theirs.does]} `{theirs.text}`{more}", others, None
+
+
+_ING = {"reads": "is reading", "writes": "is writing"}
+_KEPT = {"reads": "is to read first", "writes": "is to write first"}
 
 
 def _lacking_slots(state: State, lack: Lack) -> _Answer:

@@ -17,6 +17,7 @@ from weft.core.why import Why, why
 from weft.model.expression import parse
 from weft.model.output import Usage
 from weft.model.workflow import WAITING_ACTIONS, Approve, Budget, Workflow
+from weft.sim.sharing import at_once, collide, judged, out_of_turn
 
 
 def usage(state: State, limits: Limits, running: Collection[int]) -> dict[str, tuple[int, int | None]]:
@@ -154,6 +155,7 @@ class Outside:
         if i in saved.alive and saved.alive[i].number < attempt:
             yield f"step `{step}` starts attempt {attempt} before the end of the last one is on disk"
         self.running[step] = attempt
+        yield from at_once(saved, [saved.graph.index[id_] for id_ in self.running])
         for pool, (taken, slots) in usage(saved, limits, [saved.graph.index[id_] for id_ in self.running]).items():
             if slots is not None and taken > slots:
                 yield f"{taken} units of `{pool}` are taken, there are {slots}"
@@ -296,6 +298,7 @@ def doubts(turn: Turn) -> Iterator[str]:
         return
     if state.halted and any(isinstance(fact, f.AttemptStarted) for fact in turn.facts):
         yield f"something starts, though nothing may any more ({state.halted})"
+    yield from out_of_turn(turn)
     for i, id_ in enumerate(state.graph.ids):
         said = why(state, i, now)
         if not said.reason or said.step != id_ or not said.status:
@@ -328,6 +331,8 @@ def _openings(state: State, now: float) -> set[float]:
 
 def _held(state: State, i: int, said: Why, now: float) -> bool:
     """Whether what a held step is said to lack is lacking."""
+    if said.pool.startswith("races of "):
+        return _races(state, i, said)
     curbs, pool = state.curbs, state.demands.pools.index(said.pool)
     weight, most = next(((weight, of) for name, weight, of in takes(state, i) if name == said.pool), (1, None))
     taken, of = usage(state, state.limits, list(state.alive)).get(said.pool, (0, most))
@@ -344,6 +349,15 @@ def _held(state: State, i: int, said: Why, now: float) -> bool:
         case "rate":
             return spec.rate is not None and said.until is not None and said.until > now
     return spec.breaker is not None and (said.until is not None or curbs.trials.get(pool) in state.alive)
+
+
+def _races(state: State, i: int, said: Why) -> bool:
+    """Whether the steps that a held step is said to race with live, or stand before it, and touch the same."""
+    others = [state.graph.index[id_] for id_ in said.steps]
+    reserved = said.cause == "reserved"
+    there = all(j == state.curbs.holder if reserved else j in state.alive for j in others)
+    known = all(judged(state.steps[j]) for j in (i, *others))
+    return bool(others) and there and (not known or reserved or any(collide(state.steps[i], state.steps[j]) for j in others))
 
 
 def _holds(state: State, i: int, said: Why, now: float) -> bool:

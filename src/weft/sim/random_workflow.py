@@ -36,6 +36,9 @@ CROWD_SLOTS: Final = 4
 CROWD: Final = 30
 """Steps: some more than may overtake another one."""
 
+SHARED: Final = ("a.txt", "b.txt", "*.txt", "out/", "out/${{ item }}")
+"""What few steps read and write: files, globs that mean them or not, and one that is another for each instance."""
+
 DEPTH_MAX: Final = 2
 """Sub-workflows in sub-workflows: one more shows nothing new."""
 
@@ -144,6 +147,9 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         deadline_s=float(random.randint(1, 20)) if random.random() < 0.15 else None,
         drain=random.random() < 0.3,
         reuse=random.random() < 0.1,
+        reads=tuple(random.sample(SHARED, random.choice((0, 0, 0, 0, 0, 0, 1)))),
+        writes=tuple(random.sample(SHARED, random.choice((0, 0, 0, 0, 0, 0, 0, 1)))),
+        races="allow" if random.random() < 0.05 else "",
         gate=_question(random) if random.random() < 0.1 else None,
     )
 

@@ -146,6 +146,8 @@ class Player:
             turn = receive(self.state, observed, self.now)
             yield from turn.facts
             observed = [fact for command in turn.commands if (fact := self._perform(command))]
+            while self._events and self._events[0][0] <= self.now and isinstance(self._events[0][2], f.PressureObserved):
+                observed.append(heappop(self._events)[2])  # of the same instant: who starts now starts under it
             if not observed and not self._left:
                 self._move(turn.wake_at)
                 while self._events and self._events[0][0] <= self.now:

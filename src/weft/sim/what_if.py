@@ -8,7 +8,7 @@ from weft.core.facts import Limits
 from weft.core.measure import Measure, Numbers
 from weft.model.errors import UsageError
 from weft.model.suggest import did_you_mean
-from weft.model.workflow import Rate, Schedule, definitions
+from weft.model.workflow import Flow, Rate, Schedule, Workflow, definitions
 from weft.sim.replay import Past, Player
 
 
@@ -19,6 +19,17 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule | None = None
     pools: Mapping[str, int] = {}
     rates: Mapping[str, Rate] = {}
+    races: bool = False
+    """Whether steps that race may run at the same time."""
+
+
+def _allowed(workflow: Workflow) -> Workflow:
+    """The workflow with `races: allow` on all its steps."""
+    steps = []
+    for step in workflow.steps:
+        action = Flow(_allowed(step.action.workflow)) if isinstance(step.action, Flow) else step.action
+        steps.append(msgspec.structs.replace(step, races="allow", action=action))
+    return msgspec.structs.replace(workflow, steps=tuple(steps))
 
 
 def under(past: Past, changes: Changes) -> Past:
@@ -38,12 +49,13 @@ def under(past: Past, changes: Changes) -> Past:
         for name, pool in workflow.resources.items()
     }
     changed = msgspec.structs.replace(workflow, resources=pools, schedule=changes.schedule or workflow.schedule)
+    changed = _allowed(changed) if changes.races else changed
     created = msgspec.structs.replace(past.created, workflow=changed)
     return msgspec.structs.replace(past, created=created, limits=changes.limits or past.limits)
 
 
 def _hint(name: str, pools: list[str]) -> str:
-    names = ("max_parallel", "schedule", *pools)
+    names = ("max_parallel", "schedule", "races", *pools)
     near = did_you_mean(name, names)
     return f"did you mean `{near}`?" if near else "there are " + ", ".join(f"`{known}`" for known in names)
 
