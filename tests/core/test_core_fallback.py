@@ -336,6 +336,32 @@ def test_instances_name_their_own() -> None:
     assert [part.fallback for part in grown(each("a", fallback="f"), ["x"])] == ["f[x]"]
 
 
+def test_a_fallback_is_followed_by_what_follows_its_step() -> None:
+    """So it starts before what nothing waits for, and so does the fallback of a fallback."""
+    check(
+        flow(
+            step("a", fallback="f"),
+            step("x"),
+            step("y"),
+            fallback("f", fallback="g"),
+            fallback("g"),
+            step("b", "a"),
+            max_parallel=1,
+        ),
+        """
+        begin   → start a
+        a fails → try f for a, start f
+        f fails → try g for f, start g
+        g ok    → done f, done a, start x
+        x ok    → start y
+        y ok    → start b
+        b ok    → succeeded
+        """,
+        "a succeeded, x succeeded, y succeeded, f succeeded, g succeeded, b succeeded",
+        limits=Limits(total=1),
+    )
+
+
 # ---- why ----
 
 

@@ -56,6 +56,7 @@ STEP: dict[str, dict[str, dict[str, Any]]] = {
     },
     "priority": {"high": {"priority": 1}},
     "expect": {"long": {"expect_s": 5.0}},
+    "fallback": {"plain": {"fallback": "{own}"}},
     "items": {"two": {"for_each": [1, 2]}, "none": {"for_each": []}, "each if": {"for_each": [1, 2], "each_if": True}},
 }
 """What a step may have that it has not by default: feature, sort, settings."""
@@ -64,6 +65,7 @@ WHOLE: dict[str, dict[str, dict[str, Any]]] = {
     "schedule": {"layers": {"schedule": "layers"}, "sequential": {"schedule": "sequential"}},
     "limit": {"1": {"max_parallel": 1}, "2": {"max_parallel": 2}, "none": {"max_parallel": "unlimited"}},
     "run timeout": {"soon": {"timeout_s": 2.25}},
+    "finally": {"one": {"finally": 1}, "two": {"finally": 2}},
 }
 """The same for the workflow as a whole."""
 
@@ -112,7 +114,10 @@ class Case:
                 given.learned_s = {"s0": OUTSIDE["learned"][feature.sort]}
             else:
                 steps.reverse()
-        return Workflow(name="case", steps=tuple(map(finished, steps)), resources=POOLS, **whole), given
+        last = [Step(id=f"z{n}", action=Shell("true"), role="finally") for n in range(whole.pop("finally", 0))]
+        steps = [*map(finished, steps), *last]
+        steps += [Step(id=each.fallback, action=Shell("true"), role="fallback") for each in steps if each.fallback]
+        return Workflow(name="case", steps=tuple(steps), resources=POOLS, **whole), given
 
 
 class Outcomes(dict[tuple[str, int], tuple[float, str]]):
@@ -127,12 +132,14 @@ class Outcomes(dict[tuple[str, int], tuple[float, str]]):
 
 
 def finished(step: Step) -> Step:
-    """What depends on the other settings: no pools for what makes no attempts itself, a need to ask the status of."""
+    """What depends on the other settings: no pools and no fallback for what makes no attempts itself, a need to ask about."""
     condition = step.condition
     if "{need}" in condition:
         condition = condition.format(need=step.needs[0]) if step.needs else ""
     each_if = step.each_if and step.for_each is not None
-    return replace(step, condition=condition, each_if=each_if, resources={} if isinstance(step.action, Flow) else step.resources)
+    fallback = f"f{step.id}" if step.fallback and not step.grows else ""
+    resources = {} if isinstance(step.action, Flow) else step.resources
+    return replace(step, condition=condition, each_if=each_if, resources=resources, fallback=fallback)
 
 
 def graphs(n: int) -> Iterator[Graph]:

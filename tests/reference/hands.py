@@ -25,6 +25,9 @@ TURNS_MAX = 2_000
 """The graphs are small; far more means that a run turns in circles."""
 
 
+_CLASSES = {"need_failed": "failure", "needs_skipped": "condition", "not_needed": "condition"}
+
+
 class Hands:
     def __init__(self, workflow: Workflow, given: Given) -> None:
         self.given = given
@@ -99,7 +102,7 @@ class Hands:
         elif status is Status.CANCELLED:
             reason = state.stop_causes[i]
         elif status is Status.SKIPPED:
-            reason = {"need_failed": "failure", "needs_skipped": "condition"}.get(state.skips[i].reason, state.skips[i].reason)
+            reason = _CLASSES.get(state.skips[i].reason, state.skips[i].reason)
         return status.name.lower(), reason
 
 

@@ -1,6 +1,4 @@
-"""What weft does, once more: slow, short, written from the definition of the semantics alone, sharing nothing with `weft.core`.
-
-At each instant all is worked out from scratch: rules look for one thing to do, and begin anew when they have done one."""
+"""What weft does, once more: slow, short, written from the definition of the semantics, sharing nothing with `weft.core`."""
 
 import re
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ class Node:  # a step as it stands: `status` is empty until it has settled, `par
     tries: list[Try] = field(default_factory=list)
     parts: "list[Node] | None" = None
     asked: bool = False
+    failed: str = ""  # why it has failed, while its fallback is tried
     deadline: float = inf
     status: str = ""
     reason: str = ""
@@ -30,21 +29,14 @@ class Node:  # a step as it stands: `status` is empty until it has settled, `par
         return True
 
     def counts_as(self) -> str:
-        if self.status == "failed" and self.step.on_error == "continue":
-            return "succeeded"
-        return (
-            "failed" if self.status == "cancelled" or (self.status == "skipped" and self.reason != "condition") else self.status
-        )
-
-    def forgiven(self) -> bool:
-        return self.step.on_error == "continue" or (self.parent is not None and self.parent.forgiven())
+        bad = self.status == "cancelled" or (self.status == "skipped" and self.reason != "condition")
+        soft = self.status == "failed" and self.step.on_error == "continue"
+        return "failed" if bad else "succeeded" if soft else self.status
 
 
-class Model:
-    """`run` plays to the end and says how it ended. Then `nodes` holds every step by its id."""
-
+class Model:  # at each instant from scratch: rules look for one thing to do, and begin anew when they have done one
     def __init__(self, workflow: Workflow, given: Given) -> None:
-        self.workflow, self.given, self.now = workflow, given, 0.0
+        self.workflow, self.given, self.now, self.ended = workflow, given, 0.0, inf
         self.times = {given.cancel_at_s, or_never(workflow.timeout_s)}
         self.nodes = {step.id: Node(step, (n,)) for n, step in enumerate(workflow.steps)}
 
@@ -54,58 +46,61 @@ class Model:
             while any(rule(node) for rule in rules for node in self.open()) or self.start() or self.ask():
                 pass
             self.now = min(time for time in self.times if time > self.now) if self.open() else self.now
-        failed = [node for node in self.nodes.values() if node.status == "failed"]
+        failed = [node for node in self.nodes.values() if node.status == "failed" and node.step.role != "fallback"]
         if self.given.cancel_at_s <= self.now:
             return "cancelled"
-        hard = or_never(self.workflow.timeout_s) <= self.now or not all(node.forgiven() for node in failed)
-        return "failed" if hard else "succeeded_with_errors" if failed else "succeeded"
+        places = [node.place for node in self.nodes.values() if node.step.on_error == "continue"]
+        hard = [node for node in failed if not any(node.place[: len(of)] == of for of in places)]
+        late = or_never(self.workflow.timeout_s) <= self.ended
+        return "failed" if hard or late else "succeeded_with_errors" if failed else "succeeded"
 
     def open(self) -> list[Node]:
-        return [node for node in self.nodes.values() if not node.status]
+        main = [node for node in self.nodes.values() if not node.status and node.step.role != "finally"]
+        self.ended = self.ended if main else min(self.ended, self.now)
+        return main or [node for node in self.nodes.values() if not node.status]
 
     def alive(self, node: Node) -> bool:
         return bool(node.tries) and node.tries[-1].end > self.now
 
-    def needs(self, node: Node) -> list[Node]:
-        return [self.nodes[need] for need in node.step.needs]
+    def whole(self, node: Node) -> Node | None:  # the step that it is a part of, or a fallback for
+        return next((user for user in self.nodes.values() if user.step.fallback == node.step.id), node.parent)
 
     def layer(self, node: Node) -> int:
-        return self.layer(node.parent) if node.parent else max((self.layer(need) + 1 for need in self.needs(node)), default=0)
+        of = self.whole(node)
+        return self.layer(of) if of else max((self.layer(self.nodes[need]) + 1 for need in node.step.needs), default=0)
 
     def waiting(self) -> list[Node]:
-        fresh = [
-            node for node in self.open() if not node.tries and node.parts is None and all(n.status for n in self.needs(node))
-        ]
+        unused = {node.step.fallback for node in self.nodes.values() if node.status or not node.failed}
+        open_ = [node for node in self.open() if not node.tries and node.parts is None and node.step.id not in unused]
+        fresh = [node for node in open_ if all(self.nodes[need].status for need in node.step.needs)]
         return [n for n in fresh if self.workflow.schedule != "layers" or self.layer(n) == min(map(self.layer, self.open()))]
 
-    def length(self, step: Step, among: tuple[Step, ...]) -> float:
-        """How long the longest path from this step on takes among its like; the path of a sub-workflow is its inner one."""
+    def length(self, step: Step, among: tuple[Step, ...]) -> float:  # of the longest path from here on
         seconds = self.given.learned_s.get(re.sub(r"\[.*?\]", "", step.id), step.expect_s)
         inner = step.action.workflow.steps if isinstance(step.action, Flow) else ()
         seconds = max((self.length(each, inner) for each in inner), default=1) if seconds is None else seconds
         return seconds + max((self.length(other, among) for other in among if step.id in other.needs), default=0)
 
     def path(self, node: Node) -> float:
-        after = self.path(node.parent) - self.length(node.parent.step, ()) if node.parent else 0
+        after = self.path(of) - self.length(of.step, ()) if (of := self.whole(node)) else 0
         return after + self.length(node.step, tuple(other.step for other in self.nodes.values() if other.parent is node.parent))
 
     def order(self, node: Node) -> tuple[object, ...]:
         return node.place if self.workflow.schedule == "sequential" else (-node.step.priority, -self.path(node), node.place)
 
-    def halted(self, node: Node) -> tuple[str, bool]:
-        """What keeps this step from going on, if anything; and whether what runs may end."""
+    def halted(self, node: Node) -> tuple[str, bool]:  # what keeps it from going on, and whether what runs may end
+        if node.step.role == "finally":
+            return "cancel" if self.ended < self.given.cancel_at_s <= self.now else "", False
         if min(self.given.cancel_at_s, or_never(self.workflow.timeout_s)) <= self.now:
             return "cancel" if self.given.cancel_at_s <= self.now else "run_timeout", False
         failed = [other for other in self.nodes.values() if other.status == "failed"]
         drains = [other.step.drain for other in failed if other.step.on_error == "stop"]
         layered = any(other.step.on_error == "stop_layer" and self.layer(other) == self.layer(node) for other in failed)
-        if drains and not (layered and all(drains) and self.alive(node)):
-            return "stop", all(drains)
-        return "stop_layer" if layered else "", False
+        stop = drains and not (layered and all(drains) and self.alive(node))
+        return ("stop", all(drains)) if stop else ("stop_layer" if layered else "", False)
 
-    def wanted(self, node: Node) -> tuple[bool, bool, bool]:
-        """Whether it is to run by its `if`, whether that takes an answer, and whether a need failed."""
-        needs, text = [need.counts_as() for need in self.needs(node)], node.step.condition
+    def wanted(self, node: Node) -> tuple[bool, bool, bool]:  # by its `if`; must it be asked; did a need fail
+        needs, text = [self.nodes[need].counts_as() for need in node.step.needs], node.step.condition
         failed, prefix = "failed" in needs, node.step.id[: node.step.id.rfind("/") + 1]
         success = not failed and ("succeeded" in needs or not needs)
         own = re.search(r"always\(\)|failed\(\)|success\(\)|\.status", text)
@@ -126,23 +121,28 @@ class Model:
         held = [self.demand(other.step) for other in self.open() if self.alive(other)]
         return all(sum(of.get(pool, 0) for of in held) + n <= slots.get(pool, inf) for pool, n in self.demand(node.step).items())
 
-    def judge(self, node: Node) -> bool:
-        """What an ended attempt means for its step: it is over, or there will be another attempt."""
+    def judge(self, node: Node) -> bool:  # What an ended attempt means for its step: it is over, or there will be another attempt
         if not node.tries or self.alive(node):
             return False
         last, retry, n = node.tries[-1], node.step.retry, len(node.tries)
-        if last.again < inf:
-            return node.deadline <= self.now and node.end("failed", "timeout")
+        if node.failed:
+            good = self.nodes[node.step.fallback].counts_as()
+            return bool(good) and node.end(*(("succeeded", "") if good == "succeeded" else ("failed", node.failed)))
+        if last.again < node.deadline > self.now:
+            return False
+        last.outcome = "timeout" if last.again < inf else last.outcome
         if last.outcome in ("ok", "cancelled"):
             return node.end("succeeded") if last.outcome == "ok" else node.end("cancelled", last.told)
         last.again = self.now + min(retry.max_delay_s, retry.delay_s * retry.factor ** (n - 1))
         self.times.add(last.again)
         too_late = last.again >= node.deadline or last.again > node.tries[0].start + or_never(retry.max_elapsed_s)
         over = n > retry.times or (retry.when and last.outcome not in retry.when) or too_late or self.halted(node)[0]
-        return node.end("failed", last.outcome) if over else True
+        if over and (not node.step.fallback or self.halted(node)[0]):
+            return node.end("failed", last.outcome)
+        node.failed, last.again = (last.outcome, inf) if over else ("", last.again)
+        return True
 
-    def halt(self, node: Node) -> bool:
-        """End what may not go on: an attempt is told to stop, and keeps what it holds until it is dead."""
+    def halt(self, node: Node) -> bool:  # who is told to stop keeps what it holds until it is dead
         cause, drain = self.halted(node)
         if not self.alive(node):
             return bool(cause) and node.parts is None and node.end("cancelled" if node.tries else "skipped", cause)
@@ -154,14 +154,15 @@ class Model:
         self.times.add(last.end)
         return True
 
-    def skip(self, node: Node) -> bool:
-        """What does not run. A step that others stand for settles when they all have, like the worst of them."""
+    def skip(self, node: Node) -> bool:  # a step that others stand for settles when they have, like the worst of them
         if node.parts is not None and all(part.status for part in node.parts):
             bad = [part for part in node.parts if part.counts_as() == "failed"]
             worst = min(bad, key=lambda part: ("failed", "cancelled", "skipped").index(part.status), default=None)
             return node.end("succeeded") if worst is None else node.end(worst.status, worst.reason)
+        unneeded = node.step.role == "fallback" and not node.tries and (of := self.whole(node)) and of.status
         run, asks, failed = self.wanted(node) if node in self.waiting() else (True, False, False)
-        return not run and asks <= node.asked and node.end("skipped", "failure" if failed else "condition")
+        unwanted = unneeded or (not run and asks <= node.asked)
+        return bool(unwanted) and node.end("skipped", "failure" if failed else "condition")
 
     def start(self) -> bool:
         rested = [node for node in self.open() if node.tries and node.tries[-1].again <= self.now]
@@ -187,11 +188,9 @@ class Model:
         step, each, path = node.step, node.step.each_if, f"{node.step.id}/"
         if isinstance(step.action, Flow) and step.for_each is None:
             news = [replace(new, id=path + new.id, needs=[path + n for n in new.needs]) for new in step.action.workflow.steps]
-            news = [replace(new, wired=new.wired and path + new.wired) for new in news]
         else:
             bare = replace(step, for_each=None, wired="", condition=step.condition * each, needs=step.needs * each)
-            needs = {key: [need + key if need == step.wired else need for need in bare.needs] for key in keys}
-            news = [replace(bare, id=step.id + key, needs=needs[key]) for key in keys]
+            news = [replace(bare, id=step.id + k, needs=[n + k * (n == step.wired) for n in bare.needs]) for k in keys]
         node.parts = [Node(new, (*node.place, n), node) for n, new in enumerate(news)]
         self.nodes |= {part.step.id: part for part in node.parts}
         for other in self.open():

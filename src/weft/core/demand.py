@@ -111,6 +111,17 @@ class Demands:
             if self._urgency:
                 order = min(order, self._urgency.get(definition(step.id), order))
             self.rank.append((*order, (*place, inner + n), first + n))
+        for n, step in enumerate(steps):
+            if step.fallback and step.role != "fallback" and not self._sequential:
+                self._rank_fallbacks(steps, first, n, graph, weights)
+
+    def _rank_fallbacks(self, steps: Sequence[Step], first: int, n: int, graph: Graph, weights: Sequence[float]) -> None:
+        """Whatever stands in for step `first + n`, in turn, is followed by what follows that step."""
+        user = n
+        while (j := graph.index.get(steps[n].fallback, -1)) >= first:
+            n = j - first
+            self.tail[j] = self.tail[first + user]
+            self.rank[j] = (-steps[n].priority, -weights[n] - self.tail[j], *self.rank[j][2:])
 
     def keyed(self, step: Step) -> bool:
         """Whether what an attempt of the step takes is known only when keys have been evaluated."""
