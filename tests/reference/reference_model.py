@@ -145,7 +145,8 @@ class Model:  # at each instant from scratch: rules look for one thing to do, an
     def halt(self, node: Node) -> bool:  # who is told to stop keeps what it holds until it is dead
         cause, drain = self.halted(node)
         if not self.alive(node):
-            return bool(cause) and node.parts is None and node.end("cancelled" if node.tries else "skipped", cause)
+            waits = node.parts is not None or (node.failed and drain and self.alive(self.nodes[node.step.fallback]))
+            return bool(cause) and not waits and node.end("cancelled" if node.tries else "skipped", cause)
         last = node.tries[-1]
         late = min(node.deadline, last.start + or_never(node.step.timeout_s)) <= self.now
         if last.told or not (late or (cause and not drain)):
