@@ -7,6 +7,7 @@ from pathlib import Path
 
 from weft.model.codes import CODES, Code
 from weft.model.shape import (
+    Amount,
     Anything,
     Boolean,
     Choice,
@@ -93,6 +94,8 @@ def kind(shape: Shape) -> str:
             return "duration"
         case Size():
             return "size"
+        case Amount():
+            return "number or size" + (", `auto`" if shape.auto else "")
         case Frequency():
             return "rate"
         case ListOf():

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from weft.core.state import State
 from weft.model.errors import MachineError, RunLocked, UsageError
 from weft.model.output import Output
 from weft.model.workflow import (
+    FRACTIONS,
     Argv,
     Http,
     Js,
@@ -33,7 +35,7 @@ from weft.model.workflow import (
     asks_people,
     definitions,
 )
-from weft.ports import Gauge, Journal, Observer, OutputStore, Runner
+from weft.ports import Gauge, Journal, Observer, OutputStore, Runner, SlotLeases
 
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
@@ -45,6 +47,8 @@ WAITING_MAX: Final = 256
 ANSWER_TRIES_MAX: Final = 300
 ANSWER_WAIT_S: Final = 0.1
 """An engine that comes or goes takes a moment; one that does not listen after half a minute is something else."""
+TOO_SMALL_SHOWN_MAX: Final = 8
+"""Steps that are named before a run because the machine is too small for them: more make the point no clearer."""
 RUN_ID_TRIES_MAX: Final = 100
 """A random id that is taken this often means that no id can be had."""
 
@@ -82,8 +86,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cpu_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Processors that this process may use; part of one counts as one."""
+    from weft.host.machine import cpus_thousandths
+
+    return -(-cpus_thousandths() // FRACTIONS)
+
+
+def limits_here(workflow: Workflow, limits: Limits) -> Limits:
+    """The same limits, with what this machine has for the pools that ask it."""
+    from weft.host import machine
+
+    return machine.limits_here(workflow, limits, os.environ)
 
 
 def limits_of(max_parallel: int | str, cpus: int) -> Limits:
@@ -401,6 +414,10 @@ def _drive(
     from weft.journal.index import Index
     from weft.journal.successes import SuccessBook
 
+    workflow = next((fact.workflow for fact in facts if isinstance(fact, f.RunCreated)), state.workflow)
+    options = msgspec.structs.replace(options, limits=limits_here(workflow, options.limits))
+    _say_if_too_small(workflow, options)
+    slots = _shared_slots(workflow, folder, options)
     attached = f.EngineAttached(
         at=0.0,
         pid=os.getpid(),
@@ -411,7 +428,6 @@ def _drive(
     )
     opening = [fact for fact in facts if isinstance(fact, f.RunCreated | f.RetryRequested)]
     rest = [fact for fact in facts if fact not in opening]
-    workflow = next((fact.workflow for fact in facts if isinstance(fact, f.RunCreated)), state.workflow)
     workers = min(cpu_count(), options.limits.total or cpu_count())
     known = {state.graph.ids[i]: taken.parts for i, taken in state.prints.items()}
     book = SuccessBook(Index(folder.parents[1]), folder.parents[1], workflow.name, folder.name, known)
@@ -431,6 +447,7 @@ def _drive(
                 secrets=secrets,
                 successes=book,
                 gauge=_gauge(options.limits),
+                slots=slots,
                 observers=options.observers,
                 grace_s=options.grace_s,
                 signals=options.signals,
@@ -439,9 +456,34 @@ def _drive(
         )
     finally:
         journal.close()
+        if slots:
+            slots.close()
     if state.created and state.created.durability != "none":
         Index(folder.parents[1]).note(state.created, {state.graph.ids[i]: seconds for i, seconds in state.took_s.items()})
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
+
+
+def _say_if_too_small(workflow: Workflow, options: Options) -> None:
+    from weft.core.capacity import beyond
+
+    for step, sentence in islice(beyond(workflow, options.limits), TOO_SMALL_SHOWN_MAX):
+        options.say(f"step `{step}` will fail: {sentence}")
+
+
+def _shared_slots(workflow: Workflow, folder: Path, options: Options) -> SlotLeases | None:
+    """The run's part of the pools that all runs of its state folder share, if it has such pools. Raises MachineError."""
+    shared = {name: pool for name, pool in workflow.resources.items() if pool.scope == "engine"}
+    if not shared:
+        return None
+    from weft.host.leases import FileLeases
+
+    sizes = {name: options.limits.pools.get(name, pool.slots or 0) for name, pool in shared.items()}
+    leases = FileLeases(folder.parents[1] / "pools", folder.name, sizes)
+    for name, size in leases.sizes().items():
+        if size < sizes[name]:
+            declared, counts = shared[name].shown(sizes[name]), shared[name].shown(size)
+            options.say(f"pool `{name}` has {counts}, not {declared}, while another run goes on whose file says so")
+    return leases
 
 
 def _runners(workflow: Workflow, folder: Path, workers: int, options: Options) -> dict[type, Runner]:

@@ -128,6 +128,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     secrets: tuple[str, ...] = ()
     """Values (not names) that may not appear in an argument list."""
+    mem_bytes: int | None = None
+    """Memory that it asked for, which bounds it where this machine can. None: it did not ask."""
+    cpu: int | None = None
+    """The same for processors, in thousandths."""
+    leases: tuple[int, ...] = ()
+    """Descriptors that its processes inherit: shared slots are held as long as somebody has one."""
 
     @property
     def key(self) -> "JobKey":
@@ -189,6 +195,39 @@ class Executor(Protocol):
     def stop(self, key: JobKey, grace_s: float) -> None: ...
 
     async def close(self) -> None: ...
+
+
+# ---- shared pools ----
+
+
+class Lease(Protocol):
+    """Units of shared pools, as one. They are held as long as any process has one of the descriptors."""
+
+    @property
+    def descriptors(self) -> tuple[int, ...]: ...
+
+    def release(self) -> None:
+        """Let go of our own descriptors. Idempotent."""
+        ...
+
+
+class SlotLeases(Protocol):
+    """The part that one run has of the pools which all runs of a state folder share. No method waits for another run."""
+
+    def take(self, units: Mapping[str, int], waiting_since: float) -> Lease | None:
+        """Units of each of these pools together, or nothing: then the run counts as waiting, since an instant on the monotonic
+        clock; who waits longer comes first. Raises MachineError."""
+        ...
+
+    def blockers(self) -> list[str]:
+        """The runs that kept the last `take` from its units; empty if that is not known."""
+        ...
+
+    def stop_waiting(self) -> None: ...
+
+    def close(self) -> None:
+        """The run has no engine any more."""
+        ...
 
 
 # ---- observers ----

@@ -50,6 +50,7 @@ from weft.core.commands import (
     EvaluateGroup,
     EvaluateItems,
     EvaluateOutputs,
+    LeaseUnits,
     Leave,
     OpenGate,
     StartAttempt,
@@ -59,6 +60,7 @@ from weft.core.commands import (
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
 from weft.core.fallback import blocked
+from weft.core.shared import named
 from weft.core.state import State, at_gate, behind, layer_gate
 from weft.core.turn import Turn
 from weft.model.output import ErrorRecord, Output, Usage
@@ -142,6 +144,10 @@ class Story:
                 yield f.CancelRequested(at=0.0, by="somebody")
             case ["drain" | "kill" as how]:
                 yield f.SuspendRequested(at=0.0, how="kill" if how == "kill" else "drain")
+            case ["leased", *units]:
+                yield f.PoolLeased(at=0.0, units=_units(units))
+            case ["busy", run, *units]:
+                yield f.PoolBusy(at=0.0, units=_units(units), runs=[run])
             case [id_, "same" | "new" as found]:
                 given = f.Given(run="old", output=Output()) if found == "same" else None
                 yield f.FingerprintTaken(at=0.0, step=id_, parts={"run": "7"}, found=given, changed=["run"], last="old")
@@ -176,6 +182,7 @@ class Story:
                 continue
             ids, todo = self.state.graph.ids, list[str]()
             todo += [f"{ids[i]} ok" for i in self.state.alive]
+            todo += [f"leased {_told(units)}" for units in self.leases_asked()]
             todo += [f"{id_} true" for id_ in self.asked()]
             todo += [f"{id_} new" for id_ in self.fingerprinted()]
             todo += [f"{id_} items {self._keys(id_)}" for id_ in self.growing()]
@@ -187,6 +194,11 @@ class Story:
                 todo = ["+0"]
             self.tell(", ".join(todo or ["outputs"]))
         raise AssertionError("the story does not end")
+
+    def leases_asked(self) -> Iterator[dict[str, int]]:
+        """What leases are wanted for, each as often as it is."""
+        for share, count in self.state.leases.asked.items():
+            yield from [named(self.state.demands, share)] * count
 
     def fingerprinted(self) -> Iterator[str]:
         """Steps that wait for their fingerprint."""
@@ -322,15 +334,28 @@ def decided(turn: Turn) -> str:
             words.append(f"ask output {command.step}")
         elif isinstance(command, OpenGate):
             words.append(f"open {command.gate}")
+        elif isinstance(command, LeaseUnits):
+            words.append(f"lease {_told(command.units)} ×{command.count}")
         elif isinstance(command, EvaluateOutputs):
             words.append("ask outputs")
     return ", ".join(words) if turn.facts or words else "dropped"
 
 
+def _units(words: list[str]) -> dict[str, int]:
+    """`db=1 net=2`"""
+    return {name: int(weight) for name, _, weight in (word.partition("=") for word in words)}
+
+
+def _told(units: dict[str, int]) -> str:
+    return " ".join(f"{name}={weight}" for name, weight in units.items())
+
+
 def _words(fact: Fact) -> str:
     match fact:
-        case f.AttemptStarted(step=step, attempt=attempt):
-            return f"start {step}" if attempt == 1 else f"start {step}#{attempt}"
+        case f.AttemptStarted(step=step, attempt=attempt, gpus=gpus):
+            return f"start {step}{f'#{attempt}' if attempt > 1 else ''}{f' on {chr(43).join(gpus)}' if gpus else ''}"
+        case f.LeasesReturned(units=units, count=count):
+            return f"return {_told(units)} ×{count}"
         case f.AttemptStopping(step=step, cause=cause):
             return f"stop {step} ({cause})"
         case f.AttemptLost(step=step, reason=reason):

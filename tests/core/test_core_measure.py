@@ -215,12 +215,13 @@ def test_what_holds_for_the_numbers_of_any_run(seed: int) -> None:
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_each_second_in_the_queue_has_a_cause(seed: int) -> None:
-    """If nobody leaves the queue but by a start, and nobody asks for two pools."""
+    """If nobody leaves the queue but by a start, nobody asks for two pools, and no other run is in the way."""
     simulator = Simulator(seed, faults=Faults(fail=0.2, durable_lag_s=0.5))
     steps = [replace(s, resources=dict(list(s.resources.items())[:1]), on_error="isolate") for s in simulator.workflow.steps]
     steps = [replace(s, deadline_s=None, action=Shell(script="true") if isinstance(s.action, Flow) else s.action) for s in steps]
     steps = [replace(s, reads=(), writes=()) for s in steps]
-    workflow = replace(simulator.workflow, steps=tuple(steps), timeout_s=None, budget=None)
+    alone = {name: replace(pool, scope="run") for name, pool in simulator.workflow.resources.items()}
+    workflow = replace(simulator.workflow, steps=tuple(steps), resources=alone, timeout_s=None, budget=None)
     simulator = Simulator(seed, workflow=workflow, faults=simulator.faults)
     found = numbers(simulator.play())
     found.held_s.pop("backoff", None)

@@ -3,6 +3,7 @@
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from weft.core import facts as f
 from weft.core.facts import Fact, Limits
@@ -33,6 +34,8 @@ def test_a_run_under_its_own_limits(seed: int) -> None:
     not known, so this leaves out failures that stop others."""
     random = Random(seed)
     workflow = random_workflow(random)
+    alone = {name: replace(pool, scope="run") for name, pool in workflow.resources.items()}  # of other runs nothing is known
+    workflow = replace(workflow, resources=alone)
     stops = any(step.on_error in ("stop", "stop_layer") for step in workflow.steps)
     faults = Faults() if stops else Faults(fail=0.3, hang=0.2)
     world = World(workflow, seed=seed, limits=random_limits(random), faults=faults, check=False)

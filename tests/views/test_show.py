@@ -82,7 +82,7 @@ def test_run_as_json() -> None:
     assert steps[1]["error"]["exit_code"] == 3
     assert steps[0]["rss_bytes"] == 64 << 20
     assert found["numbers"]["pools"] == [
-        {"pool": "database", "slots": 1, "busy_s": 10.0, "utilisation": pytest.approx(10 / 21.5)}
+        {"pool": "database", "slots": 1, "size": "1 slot", "busy_s": 10.0, "utilisation": pytest.approx(10 / 21.5)}
     ]
     assert found["numbers"]["critical_path"][0] == ["fetch", 4.0]
 

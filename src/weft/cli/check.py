@@ -76,7 +76,7 @@ def _simulate(workflow: Workflow, settings: Settings, runs: int) -> None:
     from weft.sim.torture import torture
 
     settings.with_workflow(workflow)
-    limits = _limits(settings)
+    limits = app.limits_here(workflow, _limits(settings))
     outcomes: Counter[str] = Counter()
     crashes = 0
     for seed in range(runs):
@@ -121,7 +121,7 @@ def plan(file: str | None, run_name: str | None, questions: tuple[str, ...], as_
         from weft.cli.what_if import show
         from weft.views.plan import expected
 
-        past = expected(workflow, _limits(settings), _samples(workflow, settings))
+        past = expected(workflow, app.limits_here(workflow, _limits(settings)), _samples(workflow, settings))
         show(past, questions, of=workflow.name, settings=settings, as_json=as_json)
     else:
         show_plan(workflow, settings, as_json=as_json)
@@ -152,7 +152,7 @@ def show_plan(workflow: Workflow, settings: Settings, *, as_json: bool) -> None:
     """Print the plan of a workflow, with what earlier runs in this project teach."""
     from weft.views import plan as view
 
-    limits, samples = _limits(settings), _samples(workflow, settings)
+    limits, samples = app.limits_here(workflow, _limits(settings)), _samples(workflow, settings)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(view.as_json(workflow, limits, samples)), indent=2))
     else:

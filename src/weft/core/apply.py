@@ -126,6 +126,7 @@ def _engine_attached(state: State, fact: f.EngineAttached) -> None:
         state.deadline += fact.at - state.now  # no time has passed for the run while no engine worked on it
     state.limits = fact.limits
     state.curbs.note_engine(fact.at)
+    state.leases.note_engine()
     state.suspending = state.waiting = None
     state.suspended = state.left = False
     state.stays = fact.stays
@@ -198,6 +199,20 @@ def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
 
 def _pressure_observed(state: State, fact: f.PressureObserved) -> None:
     pass  # what follows from it is a fact of its own
+
+
+def _pool_leased(state: State, fact: f.PoolLeased) -> None:
+    share = state.demands.share(fact.units)
+    state.leases.note_leased(share)
+    state.stirred.add(share[0][0])
+
+
+def _pool_busy(state: State, fact: f.PoolBusy) -> None:
+    state.leases.note_busy(state.demands.share(fact.units), tuple(fact.runs))
+
+
+def _leases_returned(state: State, fact: f.LeasesReturned) -> None:
+    state.leases.note_gone(state.demands.share(fact.units), fact.count)
 
 
 def _units_reserved(state: State, fact: f.UnitsReserved) -> None:
@@ -330,7 +345,10 @@ def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
     i = state.graph.index[fact.step]
     _move(state, i, Event.STARTED)
     state.attempts[i] = fact.attempt
-    state.alive[i] = Attempt(fact.attempt, fact.at)
+    state.alive[i] = Attempt(fact.attempt, fact.at, tuple(fact.gpus))
+    share = state.demands.shared[state.demands.kind[i]]
+    if share:
+        state.leases.note_gone(share)
     for pool, weight in state.demands.of(i):
         state.holders[pool].setdefault(weight, set()).add(i)
     state.curbs.note_start(i, fact.at)
@@ -464,6 +482,9 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.SuspendRequested: _suspend_requested,
     f.RetryRequested: _retry_requested,
     f.PressureObserved: _pressure_observed,
+    f.PoolLeased: _pool_leased,
+    f.PoolBusy: _pool_busy,
+    f.LeasesReturned: _leases_returned,
     f.UnitsReserved: _units_reserved,
     f.PoolResized: _pool_resized,
     f.BreakerOpened: _breaker_opened,

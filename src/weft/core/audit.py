@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from weft.core.capacity import too_small
 from weft.core.curbs import OVERTAKEN_MAX
 from weft.core.demand import COMPUTING
+from weft.core.devices import GPU, devices, place
 from weft.core.fallback import blocked
 from weft.core.state import State, behind
 from weft.core.status import Status
@@ -20,6 +22,8 @@ def audit(state: State) -> list[str]:
         *_audit_roles(state),
         *_audit_curbs(state),
         *_audit_gates(state),
+        *_audit_devices(state),
+        *_audit_leases(state),
         *_audit_progress(state),
     ]
 
@@ -174,6 +178,39 @@ def _waits_for_people(state: State, i: int) -> bool:
     return other or at_layer or state.status[i] is Status.AWAITING_APPROVAL
 
 
+def _audit_devices(state: State) -> Iterator[str]:
+    """Each device is had by one attempt whole, or in parts that come to one at most."""
+    pool = state.demands.number.get(GPU)
+    unit = 1 if pool is None else state.demands.spec[pool].unit
+    had: dict[str, list[int]] = {}
+    for i, attempt in state.alive.items():
+        weight = dict(state.demands.of(i)).get(-1 if pool is None else pool, 0)
+        if len(attempt.gpus) != -(-weight // unit) or len(set(attempt.gpus)) != len(attempt.gpus):
+            yield f"step `{state.graph.ids[i]}` asks for {weight / unit:g} GPUs and has {list(attempt.gpus)}"
+        for name in attempt.gpus:
+            had.setdefault(name, []).append(min(weight, unit))
+    if pool is None:
+        return
+    known = devices(state)
+    for name, parts in had.items():
+        if sum(parts) > unit:
+            yield f"GPU {name} is given away {sum(parts) / unit:g} times"
+        if name not in known:
+            yield f"there is no GPU {name}, only {known}"
+
+
+def _audit_leases(state: State) -> Iterator[str]:
+    """No lease lies idle after a turn; and each step that only lacks one has one asked for it."""
+    for share, count in state.leases.granted.items():
+        yield f"{count} leases for {share} are unused"
+    if state.halted or state.ended or state.suspended:
+        return
+    for i, status in enumerate(state.status):
+        share = state.demands.shared[state.demands.kind[i]]
+        if status is Status.READY and share and _fits(state, i) and not state.leases.asked.get(share):
+            yield f"step `{state.graph.ids[i]}` lacks nothing but a lease, and nobody asks for it"
+
+
 def _audit_progress(state: State) -> Iterator[str]:
     if state.ended or state.left:
         if state.alive:
@@ -194,7 +231,9 @@ def _audit_progress(state: State) -> Iterator[str]:
         return
     for i, status in enumerate(state.status):
         name = f"step `{state.graph.ids[i]}`"
-        if status is Status.READY and _fits(state, i):
+        if status is Status.READY and (pool := too_small(state, state.demands.kind[i])) is not None:
+            yield f"{name} is ready, though there is never so much of pool `{state.demands.pools[pool]}`"
+        if status is Status.READY and _fits(state, i) and not state.demands.shared[state.demands.kind[i]]:
             yield f"{name} is ready and fits, and was not started"
         if status is Status.WAITING and not state.unsettled[i] and not blocked(state, i):
             step, keyed = state.steps[i], any(state.workflow.resources[pool].per for pool in state.steps[i].resources)
@@ -206,7 +245,7 @@ def _audit_progress(state: State) -> Iterator[str]:
 
 
 def _fits(state: State, i: int) -> bool:
-    """Whether step i could start from what nobody holds and nothing keeps from it."""
+    """Whether step i could start from what nobody holds and nothing keeps from it, with a lease if it needs one."""
     curbs, ranks = state.curbs, state.demands.rank
     for pool, weight in state.demands.of(i):
         kept = 0
@@ -214,4 +253,4 @@ def _fits(state: State, i: int) -> bool:
             kept = dict(state.demands.of(curbs.holder))[pool]
         if state.free(pool) - kept < weight or curbs.closed(pool)[0] > state.now:
             return False
-    return True
+    return place(state, state.demands.of(i)) is not None

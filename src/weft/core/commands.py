@@ -59,6 +59,21 @@ class OpenGate(Base, frozen=True, kw_only=True):
     gate: str
 
 
+class LeaseUnits(Base, frozen=True, kw_only=True):
+    """Get `count` further leases of so many units of shared pools, each taken as one, and tell each with PoolLeased. This
+    replaces what was ordered before for the same units; 0: none are wanted any more."""
+
+    units: dict[str, int]
+    count: int
+
+
+class ReturnLeases(Base, frozen=True, kw_only=True):
+    """Give back `count` leases that no attempt uses."""
+
+    units: dict[str, int]
+    count: int
+
+
 class Leave(Base, frozen=True, kw_only=True):
     """The run has ended, is suspended, or waits for people: close the journal and go."""
 
@@ -72,5 +87,7 @@ Command: TypeAlias = (
     | EvaluateGroup
     | EvaluateOutputs
     | OpenGate
+    | LeaseUnits
+    | ReturnLeases
     | Leave
 )

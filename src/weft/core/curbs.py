@@ -25,7 +25,7 @@ a while, seldom enough that a large one starts before anybody asks why it does n
 OVERLOADED: Final = frozenset({"TooManyRequests", "RateLimitError", "ThrottlingException", "ResourceExhausted"})
 """What libraries call the exception for HTTP status 429."""
 
-Cause: TypeAlias = Literal["slots", "reserved", "rate", "breaker"]
+Cause: TypeAlias = Literal["slots", "reserved", "rate", "breaker", "device", "lease"]
 
 
 class Lack(NamedTuple):

@@ -11,6 +11,7 @@ import msgspec
 
 from weft.core import facts as f
 from weft.core.adapt import adapt, follow_machine
+from weft.core.capacity import refuse_oversized
 from weft.core.commands import EvaluateOutputs, Leave
 from weft.core.dispatch import dispatch, next_opening
 from weft.core.facts import Observed
@@ -18,6 +19,7 @@ from weft.core.fallback import blocked, fail
 from weft.core.gates import admit_opening, answer, carry_out, layer_due, open_layer_gate, refusal, silence, waits_for_people
 from weft.core.groups import expand
 from weft.core.halt import halt, stop
+from weft.core.shared import ask_for_leases
 from weft.core.state import State, layer_gate
 from weft.core.status import Status
 from weft.core.turn import Round, Turn
@@ -34,14 +36,17 @@ def receive(state: State, observed: Iterable[Observed], now: float) -> Turn:
         return turn
     carry_out(turn)
     _fire_timers(turn)
+    refuse_oversized(turn)
     begins = True
     while begins:
         while state.agenda or state.halt_due or _spends_too_much(turn):
             _settle_agenda(turn)
             _fire_timers(turn)  # a backoff may last no time at all
+            refuse_oversized(turn)
         open_layer_gate(turn)
         adapt(turn)
         dispatch(turn)
+        ask_for_leases(turn)
         begins = _finish(turn)
     turn.wake_at = _next_timer(state)
     return turn
@@ -207,6 +212,8 @@ def _admit(turn: Turn, fact: Observed) -> None:
             turn.emit(msgspec.structs.replace(fact, found=None))
             if fact.found:
                 turn.emit(f.StepReused(at=turn.now, step=fact.step, run=fact.found.run, output=fact.found.output))
+        case f.PoolLeased() | f.PoolBusy():
+            turn.emit(fact)
         case f.PressureObserved():
             follow_machine(turn, fact)
         case f.OutputsEvaluated() if state.open == state.last_open and state.outputs is None and not state.ending:

@@ -17,7 +17,7 @@ from weft.core.facts import Limits
 from weft.core.races import RACE_SLOTS, RacePools, Urgency
 from weft.model.graph import Graph
 from weft.model.paths import definition
-from weft.model.workflow import WAITING_ACTIONS, Flow, Pool, Step, Workflow
+from weft.model.workflow import MACHINE_POOLS, WAITING_ACTIONS, Flow, Pool, Step, Workflow
 
 TOTAL: Final = 0
 COMPUTING: Final = 1
@@ -62,6 +62,7 @@ class Demands:
     empty without `per`. `kinds[k]` is a distinct demand, `kind[i]` that of step i, `rank[i]` its place in the order of dispatch.
     `shares` are those of COMPUTING and WAITING that anybody asks for. `heaviest[p]`: the most that a step asks of a pool.
     `paced[k]`: the pools of a demand that have a rate or a breaker. `races`: who takes which of the `race_pools`, and why.
+    `shared[k]`: the part of a demand that runs share. `of_machine`: the kinds that ask for what the machine has.
     `tail[i]`: how long what follows step i takes."""
 
     def __init__(self, workflow: Workflow) -> None:
@@ -85,6 +86,8 @@ class Demands:
         self._known: dict[Demand, int] = {}
         self.kinds: list[Demand] = []
         self.paced: list[tuple[int, ...]] = []
+        self.shared: list[Demand] = []
+        self.of_machine: list[int] = []
         self.kind: list[int] = []
         self.shares: set[int] = set()
         self.rank: list[Rank] = []
@@ -165,6 +168,9 @@ class Demands:
         if k == len(self.kinds):
             self.kinds.append(demand)
             self.paced.append(tuple(pool for pool, _ in demand[2:] if self.spec[pool].rate or self.spec[pool].breaker))
+            self.shared.append(tuple([(pool, weight) for pool, weight in demand[2:] if self.spec[pool].scope == "engine"]))
+            if any(self.name[pool][0] in MACHINE_POOLS for pool, _ in demand[2:]):
+                self.of_machine.append(k)
             self.shares.add(demand[1][0])
             for pool, weight in demand[2:]:
                 self.heaviest[pool] = max(weight, self.heaviest.get(pool, 1))
@@ -174,10 +180,17 @@ class Demands:
         """The demand of step i."""
         return self.kinds[self.kind[i]]
 
+    def share(self, units: Mapping[str, int]) -> Demand:
+        """Units of shared pools by name, as a demand."""
+        return tuple(sorted((self.number[name, ""], weight) for name, weight in units.items()))
+
     def slots(self, pool: int, limits: Limits) -> int | None:
-        """Capacity of a pool; None: unlimited."""
+        """Capacity of a pool; None: unlimited. Of a pool that asks the machine, what that engine's has."""
         if pool > WAITING:
-            return self.spec[pool].slots
+            spec, here = self.spec[pool], limits.pools.get(self.name[pool][0])
+            if spec.auto:
+                return here or 0
+            return spec.slots if here is None or spec.slots is None else min(spec.slots, here)
         if self._sequential:
             return 1
         return (limits.total, limits.computing, limits.waiting)[pool]

@@ -8,16 +8,18 @@ steps and kinds are held.
 
 from heapq import heapify, heappop, heappush
 
+from weft.core import devices
 from weft.core.commands import StartAttempt
 from weft.core.curbs import OVERTAKEN_MAX, Lack
 from weft.core.demand import LAST, TOTAL, WAITING, Rank
 from weft.core.facts import AttemptStarted, PoolKey, UnitsReserved
+from weft.core.lacks import lack
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.turn import Turn
 
 
-class _Free(dict[int, float]):
+class Free(dict[int, float]):
     """What is left of each pool in this turn, counted when it is first asked for."""
 
     def __init__(self, state: State) -> None:
@@ -46,14 +48,14 @@ def dispatch(turn: Turn) -> None:
     if state.halted:
         return
     state.stirred |= state.curbs.opened(turn.now)
-    free = _Free(state)
+    free = Free(state)
     while state.stirred and free.any_place():
         stirred, state.stirred = state.stirred, set()
         _pass(turn, free, stirred)
     _reserve(turn, free)
 
 
-def _pass(turn: Turn, free: _Free, stirred: set[int]) -> None:
+def _pass(turn: Turn, free: Free, stirred: set[int]) -> None:
     """Look once at the heads of these pools."""
     state, now = turn.state, turn.now
     out, timed = list[tuple[Rank, int]](), {pool for pool in stirred if 0 in state.heads[pool]}
@@ -67,11 +69,11 @@ def _pass(turn: Turn, free: _Free, stirred: set[int]) -> None:
         heads = state.heads[pool][weight]
         heappop(heads)
         if rank == state.posted[k]:
-            lack = _offer(turn, free, rank)
-            if lack is None:
+            missing = _offer(turn, free, rank)
+            if missing is None:
                 _post_next(state, heads, k)
             else:
-                state.lacking[k] = (lack.pool, lack.weight)
+                state.lacking[k] = (missing.pool, missing.weight)
                 out.append((rank, k))
         if heads:
             heappush(best, (heads[0], pool, weight))
@@ -87,18 +89,19 @@ def _pass(turn: Turn, free: _Free, stirred: set[int]) -> None:
         state.curbs.watch(pool, now)
 
 
-def _offer(turn: Turn, free: _Free, rank: Rank) -> Lack | None:
+def _offer(turn: Turn, free: Free, rank: Rank) -> Lack | None:
     """Start the step of this rank if it is still ready and fits, else return what it lacks."""
     state, i = turn.state, rank[-1]
     if state.status[i] is not Status.READY:
         return None
-    lack = state.curbs.lack(i, free.__getitem__, turn.now)
-    if lack is not None:
-        return lack
+    lacking = lack(state, i, free.__getitem__, turn.now)
+    if lacking is not None:
+        return lacking
     for pool, weight in state.demands.of(i):
         free[pool] -= weight
     step, attempt = state.graph.ids[i], state.attempts[i] + 1
-    turn.emit(AttemptStarted(at=turn.now, step=step, attempt=attempt))
+    gpus = devices.place(state, state.demands.of(i)) or []
+    turn.emit(AttemptStarted(at=turn.now, step=step, attempt=attempt, gpus=gpus))
     turn.order(StartAttempt(step=step, attempt=attempt, after=state.depends_on(i)))
     return None
 
@@ -113,7 +116,7 @@ def _post_next(state: State, heads: list[tuple[Rank, int]], k: int) -> None:
         heappush(heads, (queue[0], k))
 
 
-def _reserve(turn: Turn, free: _Free) -> None:
+def _reserve(turn: Turn, free: Free) -> None:
     """If the first ready step has been overtaken too often, keep for it what becomes free of the pools that it lacks.
 
     A pool once reserved stays so until the step starts, so that its pools cannot be taken in turns. Places under `max_parallel`
@@ -125,8 +128,9 @@ def _reserve(turn: Turn, free: _Free) -> None:
         return
     if any(curbs.closed(pool)[0] > turn.now for pool in state.demands.paced[state.demands.kind[first]]):
         return
-    demand = state.demands.of(first)
-    lacking = [pool for pool, weight in demand if pool > WAITING and free[pool] < weight and pool not in curbs.reserved]
+    device = devices.lack(state, first)
+    short = {pool for pool, weight in state.demands.of(first) if free[pool] < weight} | ({device.pool} if device else set())
+    lacking = [pool for pool in sorted(short) if pool > WAITING and pool not in curbs.reserved]
     if lacking:
         pools = [PoolKey(*state.demands.name[pool]) for pool in lacking]
         turn.emit(UnitsReserved(at=turn.now, step=state.graph.ids[first], pools=pools))

@@ -38,6 +38,10 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     waiting: int | None = None
     adaptive: bool = False
     """`computing` is where it begins; from there it follows the pressure on the machine."""
+    pools: dict[str, int] = {}
+    """What this machine has for the pools that ask it, in their units; a pool of a fixed size never has more than that."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs that the engine may use, as CUDA names them."""
 
 
 class Given(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -243,6 +247,19 @@ class GateAnswered(Base, frozen=True, omit_defaults=True, kw_only=True):
     id: str = ""
 
 
+class PoolLeased(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """The run has a lease of so many units of shared pools, for one attempt."""
+
+    units: dict[str, int]
+
+
+class PoolBusy(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """There is no such lease for now: these runs have too much of the pools, or have waited longer."""
+
+    units: dict[str, int]
+    runs: list[str] = []
+
+
 # ---- decided ----
 
 
@@ -263,8 +280,11 @@ class StepsAdded(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class AttemptStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """`gpus`: the devices that it gets, as CUDA names them."""
+
     step: str
     attempt: int
+    gpus: list[str] = []
 
 
 class AttemptStopping(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -332,6 +352,13 @@ class UnitsReserved(Base, frozen=True, omit_defaults=True, kw_only=True):
 
     step: str
     pools: list[PoolKey]
+
+
+class LeasesReturned(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """Nobody could use these leases, so the run has them no more."""
+
+    units: dict[str, int]
+    count: int
 
 
 class PoolResized(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -406,6 +433,8 @@ Witnessed: TypeAlias = (
     | PressureObserved
     | GateOpened
     | GateAnswered
+    | PoolLeased
+    | PoolBusy
 )
 Observed: TypeAlias = Witnessed | Answer
 Decided: TypeAlias = (
@@ -421,6 +450,7 @@ Decided: TypeAlias = (
     | StepCancelled
     | StepsSkipped
     | UnitsReserved
+    | LeasesReturned
     | PoolResized
     | BreakerOpened
     | BreakerClosed

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from heapq import heappop, heappush
 
+from weft.core import devices
 from weft.core import facts as f
 from weft.core.demand import COMPUTING, TOTAL, WAITING
 from weft.core.facts import Fact
@@ -67,6 +68,9 @@ class Held:
             case f.UnitsReserved():
                 for of in fact.pools:
                     self._look(number[of.pool, of.key])
+            case f.PoolBusy() | f.PoolLeased():
+                for name in fact.units:
+                    self._look(number[name, ""])
             case f.EngineAttached():
                 for pool in self._wanted:
                     self._look(pool)
@@ -120,7 +124,7 @@ class Held:
         opened_s = self._opened_s.get(pool, self._open_s)
         for (share, weight), steps in self._wanted[pool].items():
             elapsed_s = self._open_s[share] - seen_s[share]
-            if weight > free:
+            if weight > free or self._is_elsewhere(pool, weight):
                 self._held_s[name] += steps * elapsed_s
             elif weight > left:
                 self._held_s[f"reserved ({name})"] += steps * elapsed_s
@@ -128,6 +132,11 @@ class Held:
                 shut_s = max(0.0, opened_s[share] - seen_s[share])
                 self._held_s[f"{self._shut[pool][1]} ({name})"] += steps * shut_s
         self._seen_s[pool] = self._open_s.copy()
+
+    def _is_elsewhere(self, pool: int, weight: int) -> bool:
+        """Whether other runs keep so much of a shared pool from us, as far as we were told; or what is free are parts of GPUs."""
+        kept = any((pool, weight) in share for share in self.state.leases.busy)
+        return kept or devices.place(self.state, ((pool, weight),)) is None
 
     def by_cause(self) -> dict[str, float]:
         """The longest first; causes that held nobody are left out."""

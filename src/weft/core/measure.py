@@ -35,8 +35,11 @@ class StepNumbers(msgspec.Struct, kw_only=True):
 
 
 class PoolNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """`slots` and `busy_s` (slot-seconds) in the units of the pool; `size`: the slots for people."""
+
     pool: str
     slots: int
+    size: str
     busy_s: float
     utilisation: float
 
@@ -149,9 +152,11 @@ class Measure:
                 keys.setdefault(name, []).append(pool)
         found = []
         for name, spec in self.state.workflow.resources.items():
-            if spec.slots is not None:
-                slots = spec.slots * max(1, len(keys.get(name, ())))
+            each = self.state.demands.slots(self.state.demands.number[name, ""], self.state.limits)
+            if each is not None:
+                slots = each * max(1, len(keys.get(name, ())))
                 busy_s, capacity = sum(self._busy_s.get(pool, 0.0) for pool in keys.get(name, ())), slots * self.makespan_s
                 utilisation = busy_s / capacity if capacity else 0.0
-                found.append(PoolNumbers(pool=name, slots=slots, busy_s=busy_s, utilisation=utilisation))
+                size = spec.shown(slots) if spec.is_bytes or spec.unit > 1 else f"{slots:,} slot{'s' * (slots != 1)}"
+                found.append(PoolNumbers(pool=name, slots=slots, size=size, busy_s=busy_s, utilisation=utilisation))
         return found

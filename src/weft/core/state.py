@@ -14,6 +14,7 @@ from weft.core import facts as f
 from weft.core.curbs import Curbs
 from weft.core.demand import LAST, TOTAL, Demands, Rank
 from weft.core.facts import Limits
+from weft.core.leases import Leases
 from weft.core.status import Status
 from weft.model.expression import parse
 from weft.model.graph import Graph
@@ -25,13 +26,15 @@ UNWANTED = ("condition", "needs_skipped", "not_selected", "not_needed", "gate")
 
 
 class Attempt:
-    """An attempt that is alive: its number, when it started, its process if it has one, and why it is being stopped, if it is."""
+    """An attempt that is alive: its number, when it started, the GPUs that it has, its process if it has one, and why it is being
+    stopped, if it is."""
 
-    __slots__ = ("cause", "number", "pid", "pid_started", "started")
+    __slots__ = ("cause", "gpus", "number", "pid", "pid_started", "started")
 
-    def __init__(self, number: int, started: float) -> None:
+    def __init__(self, number: int, started: float, gpus: tuple[str, ...] = ()) -> None:
         self.number = number
         self.started = started
+        self.gpus = gpus
         self.cause: f.StopCause | None = None
         self.pid = 0
         self.pid_started = 0
@@ -52,7 +55,8 @@ class State:
     `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the steps that hold so much of
     it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will not be reused.
 
-    `curbs`: what bounds pools beside their holders. `line`: ranks of ready steps, of which the first that is still ready counts.
+    `curbs`: what bounds pools beside their holders. `leases`: what the run has of pools that runs share. `line`: ranks of ready
+    steps, of which the first that is still ready counts.
     `gates`: those that were opened, by name; `answers` to them; `asking`: those that are open, in order. `passed`: the
     last layer whose gate has been passed (none stands before layer 0). `rejected`: steps that somebody did not approve. `stays`:
     the engine stays while all waits for people. `waiting`: it has left for that. `left`: for that, or suspended.
@@ -132,6 +136,7 @@ class State:
         self.front = self.front_seq = 0
         self.demands = Demands(workflow)
         self.curbs = Curbs(self.demands)
+        self.leases = Leases()
         self.line: list[Rank] = []
         self.holders: list[dict[int, set[int]]] = []
         self.ready: list[set[int]] = []

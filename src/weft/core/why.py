@@ -8,6 +8,7 @@ import msgspec
 from weft.core import facts as f
 from weft.core.curbs import Cause, Lack
 from weft.core.fallback import blocked
+from weft.core.lacks import lack
 from weft.core.state import State, behind, layer_gate
 from weft.core.status import Status
 from weft.model.units import format_rate
@@ -119,13 +120,13 @@ def _why_at_gate(state: State, gate: str, reason: str) -> Why:
 
 
 def _why_held(state: State, i: int, now: float) -> Why:
-    lack, deadline = state.curbs.lack(i, state.free, now), state.deadline_of(i)
-    if lack is None or (state.halted and not lack.weight):
+    found, deadline = lack(state, i, state.free, now), state.deadline_of(i)
+    if found is None or (state.halted and (not found.weight or found.cause == "lease")):
         return _why("the run is suspended: `weft resume` goes on" if state.halted else "it starts with this turn", until=deadline)
-    racing = lack.pool in state.demands.race_pools
-    reason, steps, until = _racing(state, i, lack) if racing else _LACKING[lack.cause](state, lack)
-    found = _why(reason, steps, state.demands.pools[lack.pool], deadline if until is None else until)
-    return msgspec.structs.replace(found, cause=lack.cause)
+    racing = found.pool in state.demands.race_pools
+    reason, steps, until = _racing(state, i, found) if racing else _LACKING[found.cause](state, found)
+    answer = _why(reason, steps, state.demands.pools[found.pool], deadline if until is None else until)
+    return msgspec.structs.replace(answer, cause=found.cause)
 
 
 def _racing(state: State, i: int, lack: Lack) -> _Answer:
@@ -150,10 +151,11 @@ def _lacking_slots(state: State, lack: Lack) -> _Answer:
     name, free = state.demands.pools[lack.pool], max(0, state.free(lack.pool))
     holders = tuple(state.graph.ids[j] for j in state.holding(lack.pool))
     declared = state.demands.name[lack.pool][0] in state.workflow.resources
-    units = f"{lack.weight} of pool `{name}`" if declared else f"a place under `{name}`"
+    shown = state.demands.spec[lack.pool].shown
+    units = f"{shown(lack.weight)} of pool `{name}`" if declared else f"a place under `{name}`"
     now, full = state.curbs.slots(lack.pool, state.limits), state.demands.slots(lack.pool, state.limits)
-    resized = f" of {now} (it adapts, between 1 and {full})" if declared and now != full else ""
-    return f"it asks for {units}, {free:g} free{resized}; held by {_names(holders)}", holders, None
+    resized = f" of {shown(now or 0)} (it adapts, between {shown(1)} and {shown(full or 0)})" if declared and now != full else ""
+    return f"it asks for {units}, {shown(free)} free{resized}; held by {_names(holders)}", holders, None
 
 
 def _lacking_reserved(state: State, lack: Lack) -> _Answer:
@@ -161,7 +163,12 @@ def _lacking_reserved(state: State, lack: Lack) -> _Answer:
     assert holder is not None
     id_, name, free = state.graph.ids[holder], state.demands.pools[lack.pool], state.free(lack.pool)
     overtaken = f"which comes first and was overtaken {state.curbs.overtaken[holder]} times"
-    return f"it asks for {lack.weight} of pool `{name}`; the {free:g} free are reserved for `{id_}`, {overtaken}", (id_,), None
+    shown = state.demands.spec[lack.pool].shown
+    return (
+        f"it asks for {shown(lack.weight)} of pool `{name}`; the {shown(free)} free are reserved for `{id_}`, {overtaken}",
+        (id_,),
+        None,
+    )
 
 
 def _lacking_token(state: State, lack: Lack) -> _Answer:
@@ -181,18 +188,40 @@ def _lacking_breaker(state: State, lack: Lack) -> _Answer:
     return f"the breaker of pool `{name}` is open after {strikes} failures in a row", (), until
 
 
+def _lacking_device(state: State, lack: Lack) -> _Answer:
+    spec, holders = state.demands.spec[lack.pool], tuple(state.graph.ids[j] for j in state.holding(lack.pool))
+    asked, free = spec.shown(lack.weight), spec.shown(state.free(lack.pool))
+    return (
+        f"it asks for {asked} of pool `gpu`; the {free} free are parts of devices in use; held by {_names(holders)}",
+        holders,
+        None,
+    )
+
+
+def _lacking_lease(state: State, lack: Lack) -> _Answer:
+    name, spec = state.demands.pools[lack.pool], state.demands.spec[lack.pool]
+    runs = sorted({run for share, runs in state.leases.busy.items() if (lack.pool, lack.weight) in share for run in runs})
+    own = state.created.run if state.created else ""
+    told = [f"run `{run}`" + (" (this one)" if run == own else "") for run in runs[:NAMED_MAX]]
+    held = f"; held, or waited for longer, by {', '.join(told)}" if told else ""
+    return f"it asks for {spec.shown(lack.weight)} of pool `{name}`, which all runs here share{held}", (), None
+
+
 _LACKING: dict[Cause, Callable[[State, Lack], _Answer]] = {
     "slots": _lacking_slots,
     "reserved": _lacking_reserved,
     "rate": _lacking_token,
     "breaker": _lacking_breaker,
+    "device": _lacking_device,
+    "lease": _lacking_lease,
 }
 
 
 def _why_running(state: State, i: int) -> Why:
     attempt = state.alive[i]
     process = f" in process {attempt.pid}" if attempt.pid else ""
-    return _why(f"attempt {attempt.number} runs{process}", until=state.due(i))
+    gpus = f" on GPU {', '.join(attempt.gpus)}" if attempt.gpus else ""
+    return _why(f"attempt {attempt.number} runs{process}{gpus}", until=state.due(i))
 
 
 def _why_expanded(state: State, i: int) -> Why:

@@ -21,23 +21,27 @@ from weft.core.commands import (
     EvaluateGroup,
     EvaluateItems,
     EvaluateOutputs,
+    LeaseUnits,
     Leave,
     OpenGate,
+    ReturnLeases,
     StartAttempt,
     StopAttempt,
     TakeFingerprint,
 )
 from weft.core.decide import receive
 from weft.core.facts import Fact, Observed
+from weft.core.shared import named
 from weft.core.state import State
 from weft.engine.jobs import Jobs
+from weft.engine.leases import Leases
 from weft.engine.questions import Questions
 from weft.engine.reuse import Reuse
 from weft.engine.secrets import contains_secret, masked
 from weft.engine.values import Values, input_error
 from weft.model.errors import MachineError
 from weft.model.output import ErrorRecord, Output
-from weft.ports import Clock, Ended, Journal, Observer, OutputStore, Payload, Runner, Spawned
+from weft.ports import Clock, Ended, Journal, Observer, OutputStore, Payload, Runner, SlotLeases, Spawned
 
 BATCH_MAX: Final = 512
 """Facts taken in one turn: enough to share its cost, few enough that starts do not wait long for the last of them."""
@@ -64,6 +68,7 @@ class Engine:
         values: Values,
         jobs: Jobs,
         reuse: Reuse | None = None,
+        slots: SlotLeases | None = None,
         observers: Sequence[Observer] = (),
         secrets: Sequence[str] = (),
         grace_s: float = 10.0,
@@ -76,6 +81,7 @@ class Engine:
         self._clock = clock
         self._jobs = jobs
         self._reuse = reuse
+        self._leases = Leases(slots, self.post, self._fail)
         self._observers = list(observers)
         self._secrets = secrets
         self._questions = Questions(values, secrets)
@@ -108,6 +114,7 @@ class Engine:
                 self._reuse.close()
             for runner in dict.fromkeys(self._runners.values()):
                 await runner.close()
+            self._leases.close()
 
     def post(self, fact: Observed, acknowledge: Acknowledge | None = None) -> None:
         """Observe a fact. `acknowledge` is called when it, and what was decided with it, is durable."""
@@ -218,6 +225,10 @@ class Engine:
                 self.post(self.values.run_outputs(partial=partial))
             case OpenGate(gate=gate):
                 self.post(self._questions.open(gate))
+            case LeaseUnits(units=units, count=count):
+                self._leases.want(units, count)
+            case ReturnLeases(units=units, count=count):
+                self._leases.give_back(units, count)
             case Leave():
                 self._left.set_result(None)
 
@@ -235,9 +246,13 @@ class Engine:
         return self._runners[type(self.state.steps[self.state.graph.index[step]].action)]
 
     def _start(self, step: str, attempt: int) -> None:
+        state = self.state
+        i, alive = state.graph.index[step], state.alive[state.graph.index[step]]
+        leases = self._leases.use((step, attempt), named(state.demands, state.demands.shared[state.demands.kind[i]]))
         try:
-            job = self._jobs.make(self.state.steps[self.state.graph.index[step]], attempt)
+            job = self._jobs.make(state.steps[i], attempt, alive.gpus, leases)
         except (ValueError, MachineError) as error:
+            self._leases.ended((step, attempt))
             self.post(f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="failed", error=input_error(error)))
             return
         self._runner(step).start(job, self._report)
@@ -248,7 +263,9 @@ class Engine:
         step, attempt = report.key
         if isinstance(report, Spawned):
             self.post(f.AttemptSpawned(at=0.0, step=step, attempt=attempt, pid=report.pid, started=report.started))
-        elif report.payload is None:
+            return
+        self._leases.ended(report.key)
+        if report.payload is None:
             self._ended(report, None)
         elif _size(report.payload) > INLINE_KEEP_BYTES or (self._reuse and self._reuse.wanted(step)):
             self._keep_beside(report.payload, report)

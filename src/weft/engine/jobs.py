@@ -1,6 +1,6 @@
 """From a step to a job: every `${{ }}` resolved, the environment laid out, the files named."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from weft.engine.folder import RunFolder
 from weft.engine.values import Values
 from weft.model.frame import Scope, type_name
 from weft.model.template import resolve
-from weft.model.workflow import Action, Argv, Http, Step
+from weft.model.workflow import FRACTIONS, Action, Argv, Http, Step
 from weft.ports import Job
 
 
@@ -25,8 +25,9 @@ class Jobs:
         self._secrets = secrets
         self._project = created.project or "."
 
-    def make(self, step: Step, attempt: int) -> Job:
-        """The job of one attempt. Raises ExpressionError if a value that it refers to does not exist."""
+    def make(self, step: Step, attempt: int, gpus: Sequence[str] = (), leases: tuple[int, ...] = ()) -> Job:
+        """The job of one attempt, with its GPUs and the descriptors of its lease. Raises ExpressionError if a value that it
+        refers to does not exist."""
         scope = self._values.scope_of(step.id)
         return Job(
             run=self._created.run,
@@ -38,6 +39,7 @@ class Jobs:
                 **self._values.environment(step.id),
                 **{name: self._secrets[name] for name in step.secrets},
                 "WEFT_IDEMPOTENCY_KEY": idempotency_key(self._created.run, step.id),
+                **({"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}),
             },
             form=step.output,
             stdout=self._folder.stdout(step.id, attempt),
@@ -45,7 +47,15 @@ class Jobs:
             scratch=self._folder.scratch_of(step.id, attempt),
             cwd=str(Path(self._project, step.cwd)) if step.cwd else self._project,
             secrets=tuple(self._secrets.values()),
+            mem_bytes=self._asked(step, "mem", 1),
+            cpu=self._asked(step, "cpu", FRACTIONS),
+            leases=leases,
         )
+
+    def _asked(self, step: Step, name: str, units: int) -> int | None:
+        """What a step asks for of a pool of the machine, with so many units to one."""
+        weight = step.resources.get(name)
+        return None if weight is None else weight * units // self._created.workflow.resources[name].unit
 
     def _action(self, step: Step, scope: Scope) -> Action:
         if isinstance(step.action, Http):

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import msgspec
 
+from weft.host.bounds import UNBOUNDED, Bounded, Bounds, Killings
+from weft.host.cgroups import Groups
 from weft.host.children import Children
 from weft.host.marks import new_mark
 from weft.host.outcome import failure, tail
@@ -53,6 +55,7 @@ class Call(msgspec.Struct):
 
     `logs`: the files to write to from now on, where they are not those of the call before. `output`: the file for a large result.
     `watch`: the file in which to note which files the call opens; empty: none.
+    `leases`: so many descriptors follow in a packet of their own.
     """
 
     step: str
@@ -62,6 +65,7 @@ class Call(msgspec.Struct):
     logs: tuple[str, ...]
     watch: str
     request: msgspec.Raw
+    leases: int
 
 
 class Reply(msgspec.Struct):
@@ -76,11 +80,13 @@ class Reply(msgspec.Struct):
 
 
 class _Worker:
-    """One process, the slot that its output goes to, and the call it is busy with."""
+    """One process, the slot that its output goes to, the bounds that hold it, and the call it is busy with."""
 
-    def __init__(self, channel: socket.socket, slot: Slot) -> None:
+    def __init__(self, channel: socket.socket, slot: Slot, bounds: Bounds, bounded: Bounded | None) -> None:
         self.channel = channel
         self.slot = slot
+        self.bounds = bounds
+        self.bounded = bounded
         self.tree: ProcessTree
         self.job: Job | None = None
         self.report: Report
@@ -94,11 +100,18 @@ class ProcessExecutor:
     """Runs Python calls in workers of this machine.
 
     `base_env` is the environment that workers start with, `run` marks them, `folder` is for files of the executor's own, on the
-    file system of the logs. `python` is the interpreter, `name` tells its files from those of another executor.
+    file system of the logs. `python` is the interpreter, `name` tells its files from those of another executor. `groups` bounds
+    calls that ask for memory or processors: they get workers of their own.
     """
 
     def __init__(
-        self, base_env: Mapping[str, str], folder: Path, run: str = "", python: str = sys.executable, name: str = "python"
+        self,
+        base_env: Mapping[str, str],
+        folder: Path,
+        run: str = "",
+        python: str = sys.executable,
+        name: str = "python",
+        groups: Callable[[], Groups] = Groups,
     ) -> None:
         self.watch: Callable[[Job], str] | None = None
         """Names the file in which a call's files are noted, if they shall be."""
@@ -114,17 +127,20 @@ class ProcessExecutor:
         self._workers_max = children_max() // DESCRIPTORS_A_WORKER
         self._lifeline: tuple[int, int] | None = None
         self._buffer = bytearray(PACKET_BYTES_MAX)
+        self._new_groups = groups
+        self._groups: Groups | None = None
+        self._killings = Killings()
         self._emptied: asyncio.Event | None = None
 
     def prewarm(self, count: int) -> None:
         """Start workers until `count` are there, or as many as the machine allows."""
         with suppress(OSError):  # The first call that needs one says why.
             while len(self._workers) < min(count, self._workers_max):
-                self._idle.append(self._hire())
+                self._idle.append(self._hire(UNBOUNDED))
 
     def start(self, job: Job, request: bytes, report: Report) -> None:
         try:
-            while not self._send(worker := self._find(job.cwd), job, request):
+            while not self._send(worker := self._find(job.cwd, Bounds(job.mem_bytes, job.cpu)), job, request):
                 pass  # It has died meanwhile; the next one.
         except OSError as error:
             if error.errno in SHORTAGES and self._busy:
@@ -166,23 +182,32 @@ class ProcessExecutor:
             self._lifeline = None
         self._slots.close()
         self._children.close()
+        if self._groups:
+            self._groups.close()
 
-    def _find(self, cwd: str) -> _Worker:
+    def _find(self, cwd: str, bounds: Bounds) -> _Worker:
         """An idle worker, the last one first, else a new one. Raises OSError.
 
-        A worker stays in one folder: modules of the project that it has imported come from there.
+        A worker stays in one folder: modules of the project that it has imported come from there. And within its bounds.
         """
         for worker in reversed(self._idle):
-            if worker.cwd in ("", cwd):
+            if worker.cwd in ("", cwd) and worker.bounds == bounds:
                 self._idle.remove(worker)
                 return worker
         if self._idle:
             self._idle.pop(0).tree.stop(CLOSE_GRACE_S)
         elif len(self._workers) >= self._workers_max:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return self._hire()
+        return self._hire(bounds)
 
-    def _hire(self) -> _Worker:
+    def _bounded(self, bounds: Bounds) -> Bounded | None:
+        if bounds == UNBOUNDED:
+            return None
+        if self._groups is None:
+            self._groups = self._new_groups()
+        return Bounded(bounds, self._groups)
+
+    def _hire(self, bounds: Bounds) -> _Worker:
         if self._lifeline is None:
             reading, writing = os.pipe()
             self._lifeline = _above_the_standard(reading), writing
@@ -190,10 +215,14 @@ class ProcessExecutor:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         there = _above_the_standard(theirs.detach())
         mark = new_mark(self._run)
+        bounded = self._bounded(bounds)
+        program, argv = self._python, [self._python, "-P", "-c", BOOT, WORKER]
+        if bounded:
+            program, argv = bounded.command(program, argv)
         try:
             pid, started = spawn(
-                self._python,
-                [self._python, "-P", "-c", BOOT, WORKER],
+                program,
+                argv,
                 self._env,
                 Streams(os.devnull, slot.stdout, slot.stderr),
                 mark,
@@ -202,11 +231,13 @@ class ProcessExecutor:
         except OSError:
             ours.close()
             self._slots.give_back(slot)
+            if bounded:
+                bounded.close()
             raise
         finally:
             os.close(there)
         ours.setblocking(False)
-        worker = _Worker(ours, slot)
+        worker = _Worker(ours, slot, bounds, bounded)
         worker.tree = ProcessTree(pid, started, mark, self._children, partial(self._gone, worker))
         self._workers.add(worker)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._heard, worker)
@@ -230,6 +261,7 @@ class ProcessExecutor:
             logs=(slot.stdout, slot.stderr) if slot.wrote else (),
             watch=self.watch(job) if self.watch else "",
             request=msgspec.Raw(request),
+            leases=len(job.leases),
         )
         packet = msgspec.json.encode(call)
         if len(packet) > PACKET_BYTES_MAX // 2:
@@ -242,9 +274,13 @@ class ProcessExecutor:
             packet = msgspec.json.encode({"message_file": slot.input})
         try:
             worker.channel.send(packet)
+            if job.leases:
+                socket.send_fds(worker.channel, [b"+"], job.leases)
         except (BrokenPipeError, ConnectionResetError):
             return False
         worker.cwd = call.cwd
+        if worker.bounded:
+            worker.bounded.renew()
         return True
 
     def _heard(self, worker: _Worker) -> None:
@@ -290,7 +326,8 @@ class ProcessExecutor:
             error = ErrorRecord(kind="error", message=f"its output could not be kept: {failed}")
             return Ended(key=job.key, outcome="failed", error=error)
         if reply.error:
-            return Ended(key=job.key, outcome="failed", error=reply.error, cpu_s=reply.cpu_s, rss_bytes=reply.rss_bytes)
+            error = worker.bounded.verdict(reply.error, reply.rss_bytes) if worker.bounded else reply.error
+            return Ended(key=job.key, outcome="failed", error=error, cpu_s=reply.cpu_s, rss_bytes=reply.rss_bytes)
         payload: Payload = output if output and reply.file else bytes(reply.result)
         return Ended(key=job.key, outcome="ok", payload=payload, cpu_s=reply.cpu_s, rss_bytes=reply.rss_bytes)
 
@@ -307,11 +344,20 @@ class ProcessExecutor:
                 self._slots.settle(worker.slot, job, False)
             ended = reported(worker.ended or _lost(job, worker.stopped, end), worker.slot.usage)
             self._slots.give_back(worker.slot)
+            if ended.error and ended.outcome == "failed" and not worker.ended:
+                ended = msgspec.structs.replace(ended, error=self._verdict(worker, ended.error, end))
             self._report(worker.report, ended)
         else:
             self._slots.give_back(worker.slot)
+        if worker.bounded:
+            worker.bounded.close()
         if self._emptied and not self._workers:
             self._emptied.set()
+
+    def _verdict(self, worker: _Worker, error: ErrorRecord, end: Exit) -> ErrorRecord:
+        """The error of a call whose worker died, told as one of memory if that was the cause."""
+        judged = worker.bounded.verdict(error, end.rss_bytes) if worker.bounded else error
+        return self._killings.verdict(error) if judged is error else judged
 
     def _report(self, report: Report, ended: Ended) -> None:
         report(ended)

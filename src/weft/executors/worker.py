@@ -29,6 +29,8 @@ CHANNEL, LIFELINE = 3, 4
 """Descriptors given by the engine: the socket, and the read end of a pipe whose other end lives as long as the engine does."""
 PACKET_BYTES_MAX = 128 << 10
 """A Unix socket takes packets up to its buffer, 208 KiB by default; larger messages go through a file."""
+STATUS_BYTES_MAX = 8 << 10
+"""More than /proc/self/status has."""
 DEPTH_MAX = 200
 """Nesting of a result: deeper than any data a person writes, and what every JSON reader takes."""
 CODES_MAX = 500
@@ -226,7 +228,7 @@ def describe(error: BaseException, call: dict[str, Any]) -> dict[str, Any]:
     after_s = retry_after_s(error)
     return {
         **({} if after_s is None else {"retry_after_s": after_s}),
-        "kind": "error",
+        "kind": "out_of_memory" if isinstance(error, MemoryError) else "error",
         "message": (f"{name}: {first_line}" if first_line else name)[:MESSAGE_CHARS_MAX],
         "exception": " ".join(base.__name__ for base in type(error).__mro__ if base is not object),
         "tail": "\n".join(text.strip().splitlines()[-TAIL_LINES_MAX:])[-TAIL_CHARS_MAX:],
@@ -378,7 +380,8 @@ class Place:
         self.cwd = os.getcwd()
         self.path = list(sys.path)
         self.streams = sys.stdout, sys.stderr
-        self.cpu_s, self.peak_kib = _usage()
+        self.cpu_s, self.children_kib = _usage()
+        self.peak_at, self.peak_reset = _peak_files()
 
     def prepare(self, call: dict[str, Any]) -> None:
         for number, path in enumerate(call["logs"], 1):
@@ -391,6 +394,8 @@ class Place:
             self.cwd = call["cwd"]
         sys.path[:] = [self.cwd, *self.path]
         sys.stdout, sys.stderr = self.streams
+        if self.peak_reset >= 0:
+            os.write(self.peak_reset, b"5")
 
     def _set_environment(self, env: dict[str, str]) -> None:
         """Our own, and that of the job: only what differs is touched, for most of it is as it was for the job before."""
@@ -412,13 +417,19 @@ class Place:
             return {"unclean": True, "wrote": True, "littered": True}
 
     def spent(self) -> tuple[float, int | None]:
-        """CPU seconds since the last call, and the peak of memory in bytes if it has grown."""
-        before = self.cpu_s, self.peak_kib
-        self.cpu_s, self.peak_kib = _usage()
-        return self.cpu_s - before[0], self.peak_kib * 1024 if self.peak_kib > before[1] else None
+        """CPU seconds since the last call, and the most memory that this process, or a child that it waited for, had in bytes.
+
+        Of children only the largest so far is known.
+        """
+        before = self.cpu_s, self.children_kib
+        self.cpu_s, self.children_kib = _usage()
+        own_kib = _peak_kib(os.pread(self.peak_at, STATUS_BYTES_MAX, 0)) if self.peak_reset >= 0 else 0
+        peak_kib = max(own_kib, self.children_kib if self.children_kib > before[1] else 0)
+        return self.cpu_s - before[0], peak_kib * 1024 or None
 
 
 def serve(call: dict[str, Any], place: Place, codes: dict[str, CodeType], watch: Watch) -> None:
+    leases = _receive(call["leases"]) if call["leases"] else []
     try:
         place.prepare(call)
         watch.begin(call.get("watch", ""))
@@ -435,6 +446,9 @@ def serve(call: dict[str, Any], place: Place, codes: dict[str, CodeType], watch:
             stream.flush()
         except (OSError, ValueError):
             continue  # The disk is full, or the step closed it.
+    for fd in leases:
+        with suppress(OSError):  # The step closed all that it found.
+            os.close(fd)
     cpu_s, rss_bytes = place.spent()
     header: dict[str, Any] = {"cpu_s": cpu_s, "rss_bytes": rss_bytes, **place.left(call["env"]["WEFT_DIR"])}
     if record is not None:
@@ -448,14 +462,45 @@ def serve(call: dict[str, Any], place: Place, codes: dict[str, CodeType], watch:
     os.write(CHANNEL, packet[:-1] + b',"result":' + (result or b"null") + b"}")
 
 
+def _receive(count: int) -> list[int]:
+    """Descriptors that come in a packet of their own: we, and what we fork, hold shared slots as long as we have them."""
+    from _socket import CMSG_SPACE, socket
+    from array import array
+
+    channel = socket(fileno=CHANNEL)
+    found = array("i")
+    _, ancillary, *_ = channel.recvmsg(1, CMSG_SPACE(count * found.itemsize))
+    channel.detach()
+    for _, _, data in ancillary:
+        found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
 def _usage() -> tuple[float, int]:
-    """CPU seconds of this process and the children it waited for, and the peak of its memory so far in KiB."""
+    """CPU seconds of this process and the children it waited for, and the peak of the largest child's memory in KiB."""
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, max(own.ru_maxrss, children.ru_maxrss)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, children.ru_maxrss
+
+
+def _peak_files() -> tuple[int, int]:
+    """Where the kernel tells the peak of our memory, and where it takes the order to forget it (5 in proc(5)); -1: nowhere.
+
+    getrusage cannot be asked: it starts with the peak of the engine that we were forked from, and never forgets.
+    """
+    try:
+        status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+        return status, os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1, -1
+
+
+def _peak_kib(status: bytes) -> int:
+    start = status.find(b"VmHWM:")
+    return int(status[start:].split(None, 2)[1]) if start >= 0 else 0
 
 
 # ---- the process ----

@@ -30,6 +30,7 @@ from weft.model.shape import Record
 from weft.model.template import literal
 from weft.model.tokens import shown
 from weft.model.workflow import (
+    MACHINE_POOLS,
     Action,
     Approve,
     Argv,
@@ -132,7 +133,8 @@ class _Loader:
         self.raw: dict[str, Value] = {}
         self.ids = self._ids(self._written(fields.path).get("steps"))
         self.secrets: list[str] = list(filter(None, fields.get("secrets", [])))
-        self.pools = {pool: read_pool(pool, value, findings) for pool, value in fields.get("resources", {}).items()}
+        pools = fields.get("resources", {})
+        self.pools = {pool: read_pool(pool, value, fields.at("resources", pool), findings) for pool, value in pools.items()}
         self.defaults: Fields = fields.get("defaults", Fields(fields.at("defaults")))
         self.default_retry = read_retry(self.defaults, self.findings)
 
@@ -407,8 +409,10 @@ class _Loader:
             if pool not in self.pools and pool in self.shared:
                 continue  # the file around it checks this
             if pool not in self.pools:
-                declare = f"declare it at the top of the file: `resources: {{ {pool}: 1 }}`"
-                hint = self.findings.suggest(pool, self.pools) or declare
+                declare = (
+                    f"declare it at the top of the file: `resources: {{ {pool}: {'auto' if pool in MACHINE_POOLS else 1} }}`"
+                )
+                hint = declare if pool in MACHINE_POOLS else self.findings.suggest(pool, self.pools) or declare
                 self.findings.add("W307", f"there is no pool `{shown(pool)}`", Where(path, "key"), hint=hint)
                 continue
             declared = self.fields.at("resources", pool)

@@ -11,6 +11,7 @@ from weft.model.shape import (
     DURATION,
     RATE,
     SIZE,
+    Amount,
     Anything,
     Boolean,
     Choice,
@@ -26,7 +27,7 @@ from weft.model.shape import (
     Text,
 )
 from weft.model.spec import RECORDS, Key, Keys
-from weft.model.units import DURATION_MAX_S
+from weft.model.units import DURATION_MAX_S, SIZE_MAX_BYTES
 from weft.model.workflow import Value
 
 Schema: TypeAlias = dict[str, Any]
@@ -97,6 +98,10 @@ def fragment(shape: Shape) -> Schema:
             return {"anyOf": [number, {"type": "string", "pattern": f"^({DURATION})$"}]}
         case Size():
             return {"type": "string", "pattern": f"^({SIZE})$"}
+        case Amount():
+            word = "|auto" if shape.auto else ""
+            number = {"type": "number", "exclusiveMinimum": 0, "maximum": SIZE_MAX_BYTES}
+            return {"anyOf": [number, {"type": "string", "pattern": f"^({SIZE}{word})$"}]}
         case Frequency():
             return {"type": "string", "pattern": f"^({RATE})$"}
         case ListOf():

@@ -17,6 +17,7 @@ from weft.model.shape import (
     INTEGER_MAX,
     INTEGER_MIN,
     NAME,
+    Amount,
     Anything,
     Boolean,
     Choice,
@@ -34,8 +35,8 @@ from weft.model.shape import (
 )
 from weft.model.template import find, literal
 from weft.model.tokens import shown
-from weft.model.units import parse_duration, parse_rate, parse_size
-from weft.model.workflow import Value
+from weft.model.units import SIZE_MAX_BYTES, parse_duration, parse_rate, parse_size
+from weft.model.workflow import MACHINE_POOLS, Value
 
 BAD: Any = object()
 """Stands for a value that did not fit and has been reported."""
@@ -65,6 +66,7 @@ _ACCEPTS: dict[type, tuple[tuple[type, ...], str]] = {
     Choice: ((str,), ""),
     Duration: ((int, float, str), "a duration"),
     Size: ((str,), "a size"),
+    Amount: ((int, float, str), "a number or a size"),
     Frequency: ((str,), "a rate like `60/min`"),
     ListOf: ((list,), "a list"),
     MapOf: ((dict,), "a mapping"),
@@ -72,6 +74,7 @@ _ACCEPTS: dict[type, tuple[tuple[type, ...], str]] = {
 }
 """Which kinds of values a shape may accept, and its name."""
 
+_PARSERS: dict[type, Callable[[Any], Any]] = {Duration: parse_duration, Size: parse_size, Frequency: parse_rate}
 _TABLES = {name: {s: key for key in record.keys for s in (key.name, *key.spellings)} for name, record in spec.RECORDS.items()}
 _YES, _NO = ("true", "yes", "on", "y", "1"), ("false", "no", "off", "n", "0")
 
@@ -119,7 +122,8 @@ class Reader:
             Choice: self._choice,
             Duration: self._quantity,
             Size: self._quantity,
-            Frequency: self._frequency,
+            Amount: self._amount,
+            Frequency: self._quantity,
             ListOf: self._list,
             MapOf: self._map,
             Record: self._record,
@@ -199,32 +203,44 @@ class Reader:
         hint = self.findings.suggest(value, shape.values) or f"it is one of {quoted(shape.values)}"
         return self.refuse("W205", f"{named(path)} cannot be `{shown(value)}`", path, hint)
 
-    def _quantity(self, value: Any, shape: Duration | Size, path: Path) -> Any:
+    def _quantity(self, value: Any, shape: Duration | Size | Frequency, path: Path) -> Any:
+        """Seconds, bytes, or (starts, seconds of their window)."""
         kinds = _ACCEPTS[shape.__class__][0]
         if type(value) not in kinds:
             return self._wrong(value, shape, path)
         try:
-            amount = parse_duration(value) if isinstance(shape, Duration) else parse_size(value)
+            amount = _PARSERS[shape.__class__](value)
         except ValueError as error:
             if value.__class__ is str and find(value) >= 0:
                 return self._not_evaluated(value, path)
             message, _, hint = str(error).partition(": ")
             return self.refuse("W205", message, path, hint)
-        if not amount and (isinstance(shape, Size) or shape.positive):
+        if not amount and not (isinstance(shape, Duration) and not shape.positive):
             return self.refuse("W205", f"{named(path)} cannot be zero", path, "remove it, or give it more")
         return amount
 
-    def _frequency(self, value: Value, shape: Frequency, path: Path) -> Any:
-        """(starts, seconds of the window)."""
-        if value.__class__ is not str:
+    def _amount(self, value: Value, shape: Amount, path: Path) -> Any:
+        """Units of the pool that the path names, as weft counts them; or the word `auto`."""
+        pool = str(path[-2] if path[-1] == "slots" else path[-1])
+        if value == "auto" and shape.auto:
+            if pool in MACHINE_POOLS:
+                return value
+            hint = f"write how many it has: `{shown(pool)}: 8`; `auto` is for {quoted(MACHINE_POOLS)}"
+            return self.refuse("W205", f"the machine does not say what a pool called `{shown(pool)}` has", path, hint)
+        if value.__class__ is str:
+            if MACHINE_POOLS.get(pool, 1) != 1:
+                return self.refuse("W205", f"`{pool}` is a number, not a size", path, f"write `{pool}: 1` or `{pool}: 0.5`")
+            return self._quantity(value, Size(), path)
+        if value.__class__ not in (int, float):
             return self._wrong(value, shape, path)
-        try:
-            return parse_rate(value)
-        except ValueError as error:
-            if find(value) >= 0:
-                return self._not_evaluated(value, path)
-            message, _, hint = str(error).partition(": ")
-            return self.refuse("W205", message, path, hint)
+        unit = MACHINE_POOLS.get(pool, 1)
+        amount = value * unit
+        if not 1 <= amount <= SIZE_MAX_BYTES:
+            return self.refuse("W205", f"{named(path)} cannot be {shown(str(value))}", path, f"it is at least {1 / unit:g}")
+        if amount != int(amount) and unit == 1:
+            hint = "write a whole number; only `cpu` and `gpu` can be shared by fractions"
+            return self.refuse("W205", f"{named(path)} cannot be {shown(str(value))}", path, hint)
+        return round(amount)
 
     def _anything(self, value: Value, shape: Anything, path: Path) -> Any:
         """The value as it is; numbers that JSON, and so the journal, cannot carry are refused."""

@@ -62,7 +62,7 @@ def spawn(
     """Start a program as the leader of a new session; returns its pid and its start in clock ticks since boot.
 
     `program` is the file, `argv[0]` only its name. `cwd` None: that of this process. `keep`: pairs (descriptor here, number
-    in the child), without a `cwd` only.
+    in the child); with a `cwd` both are the same.
     Raises OSError, and ValueError for a NUL in an argument.
     """
     before = resource.getrlimit(resource.RLIMIT_RTTIME)
@@ -70,7 +70,7 @@ def spawn(
         resource.setrlimit(resource.RLIMIT_RTTIME, (mark, before[1]))
     earliest = procfs.ticks_now()
     try:
-        pid = _popen(program, argv, env, streams, cwd) if cwd else _posix_spawn(program, argv, env, streams, keep)
+        pid = _popen(program, argv, env, streams, cwd, keep) if cwd else _posix_spawn(program, argv, env, streams, keep)
     finally:
         resource.setrlimit(resource.RLIMIT_RTTIME, before)
     # The kernel's answer waits for the lock of a process that is busy starting; the clock's does not.
@@ -87,7 +87,9 @@ def _posix_spawn(program: str, argv: list[str], env: Mapping[str, str], streams:
     return os.posix_spawn(program, argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=IGNORED_SIGNALS)
 
 
-def _popen(program: str, argv: list[str], env: Mapping[str, str], streams: Streams, cwd: str) -> int:
+def _popen(
+    program: str, argv: list[str], env: Mapping[str, str], streams: Streams, cwd: str, keep: Sequence[tuple[int, int]]
+) -> int:
     """posix_spawn cannot change the folder; Popen can, for 40 µs more and three descriptors for a moment."""
     import subprocess
 
@@ -97,7 +99,15 @@ def _popen(program: str, argv: list[str], env: Mapping[str, str], streams: Strea
         opened.extend(os.open(path, LOG_FLAGS | os.O_CLOEXEC, LOG_MODE) for path in streams[1:])
         stdin, stdout, stderr = opened
         child = subprocess.Popen(
-            argv, executable=program, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+            argv,
+            executable=program,
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            pass_fds=[here for here, _ in keep],
         )
         child.returncode = 0  # Reaped by us: this keeps Popen from waiting for it, and from a warning that nobody did.
         return child.pid

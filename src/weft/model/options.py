@@ -5,7 +5,7 @@ A setting, its type, its default and what it means are written down once, here, 
 
 import msgspec
 
-from weft.model.pool_keys import SLOTS
+from weft.model.pool_keys import SIZE
 from weft.model.shape import Boolean, Choice, Duration, Number, Shape, Text
 from weft.model.spec import RECORDS, Key
 from weft.model.workflow import Value
@@ -83,7 +83,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting(
         "color", Choice(("auto", "always", "never")), "auto", "Coloured messages; auto: on a terminal, unless NO_COLOR is set."
     ),
-    _setting("size_max", SLOTS, None, "Largest workflow file that is read; without it 10MB of YAML, 512MB of JSON."),
+    _setting("size_max", SIZE, None, "Largest workflow file that is read; without it 10MB of YAML, 512MB of JSON."),
     _setting(
         "time_scale", Number(0, TIME_SCALE_MAX), 1.0, "Makes the steps of a trace shorter (0.001) or longer.", env="", file_key=""
     ),

@@ -1,13 +1,13 @@
 """The keys of pools: rows of the one table in `spec`, which holds them together with the others."""
 
 from weft.model.keys import Key, Keys
-from weft.model.shape import INTEGER_MAX, Boolean, Duration, Either, Frequency, Integer, Record, Size, Text
+from weft.model.shape import INTEGER_MAX, Amount, Boolean, Choice, Duration, Either, Frequency, Integer, Record, Size, Text
 from weft.model.units import SIZE_MAX_BYTES, STARTS_MAX
 
 BREAKER_FAILURES_MAX = 1_000
 """A breaker that lets more pass protects nobody."""
 
-SLOTS = Either((Integer(1, SIZE_MAX_BYTES), Size()))
+SIZE = Either((Integer(1, SIZE_MAX_BYTES), Size()))
 
 STEP_MAX_PARALLEL = Key(
     "max_parallel",
@@ -24,7 +24,14 @@ POOL_RECORDS: dict[str, Keys] = {
     "pool": Keys(
         "a pool",
         (
-            Key("slots", SLOTS, "How many units are held at most at once: a number, or a size like `8GiB`.", "8", "no limit"),
+            Key(
+                "slots",
+                Amount(auto=True),
+                "How many units are held at most at once: a number, or a size like `8GiB`. For `cpu`, `mem` and `gpu` also "
+                "`auto`: what this machine has, and lets weft use.",
+                "8",
+                "no limit",
+            ),
             Key(
                 "rate",
                 Frequency(),
@@ -63,9 +70,17 @@ POOL_RECORDS: dict[str, Keys] = {
                 "starts for a while; then one attempt tries whether it is closed again.",
                 "{ failures: 5, cooldown: 60s }",
             ),
+            Key(
+                "scope",
+                Choice(("run", "engine")),
+                "Who shares the slots. `run`: the steps of one run. `engine`: all runs on this machine that use the same state "
+                "folder; rate and breaker remain those of each run. Where files declare different sizes, the smallest "
+                "counts for all.",
+                "engine",
+                "run",
+            ),
         ),
         some_of=LIMITS,
-        later=("scope",),
         meant={
             **dict.fromkeys(("size", "capacity", "limit", "units", "max_parallel", "concurrency"), "slots"),
             **dict.fromkeys(("rate_limit", "throttle", "rps", "starts"), "rate"),

@@ -68,6 +68,13 @@ class Size(msgspec.Struct, frozen=True):
     """Text with a unit of size, at least a byte. (A bare number is an Integer.)"""
 
 
+class Amount(msgspec.Struct, frozen=True):
+    """Units of a pool: a whole number from 1, or text with a unit of size; of `cpu` and `gpu` also a fraction. `auto`: that word,
+    for the pools that a machine has (see MACHINE_POOLS) says: what it has."""
+
+    auto: bool = False
+
+
 class Frequency(msgspec.Struct, frozen=True):
     """Starts per window: `60/min`, `5/100ms`."""
 
@@ -105,5 +112,18 @@ class Either(msgspec.Struct, frozen=True):
 
 
 Shape: TypeAlias = (
-    Text | Integer | Number | Boolean | Choice | Duration | Size | Frequency | ListOf | MapOf | Record | Anything | Either
+    Text
+    | Integer
+    | Number
+    | Boolean
+    | Choice
+    | Duration
+    | Size
+    | Amount
+    | Frequency
+    | ListOf
+    | MapOf
+    | Record
+    | Anything
+    | Either
 )

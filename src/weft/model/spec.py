@@ -7,12 +7,13 @@ default and what it means are written down once, here, and nowhere else.
 from weft.model.gate_keys import APPROVE, GATE, GATE_RECORDS, GATES
 from weft.model.keys import Key as Key
 from weft.model.keys import Keys as Keys
-from weft.model.pool_keys import POOL_RECORDS, SLOTS, STEP_MAX_PARALLEL
+from weft.model.pool_keys import POOL_RECORDS, STEP_MAX_PARALLEL
 from weft.model.shape import (
     ANY_KEY,
     ENV_NAME,
     INTEGER_MAX,
     NAME,
+    Amount,
     Anything,
     Boolean,
     Choice,
@@ -109,10 +110,11 @@ RECORDS: dict[str, Keys] = {
             ),
             Key(
                 "resources",
-                MapOf(Either((*SLOTS.options, Record("pool"))), "a pool"),
+                MapOf(Either((Amount(auto=True), Record("pool"))), "a pool"),
                 "Named pools that bound what runs at the same time, and how fast it starts: a number of slots, a size, or a "
-                "mapping.",
-                "{ database: 2, memory: 8GiB, openai: { slots: 8, rate: 60/min } }",
+                "mapping. `cpu`, `mem` and `gpu` are the machine's own: `auto` is what it has, and steps are held to what they "
+                "ask for.",
+                "{ database: 2, mem: auto, openai: { slots: 8, rate: 60/min } }",
             ),
             Key(
                 "defaults", Record("defaults"), "Values for every step that does not say otherwise.", "{ timeout: 10m, retry: 1 }"
@@ -365,8 +367,9 @@ _STEP = (
     _output,
     Key(
         "resources",
-        MapOf(SLOTS, "a pool"),
-        "Units of the workflow's pools that it holds while an attempt runs; it takes all or none.",
+        MapOf(Amount(), "a pool"),
+        "Units of the workflow's pools that it holds while an attempt runs; it takes all or none. Of `cpu` and `gpu` it may be "
+        "a fraction.",
         "{ database: 1 }",
     ),
     STEP_MAX_PARALLEL,

@@ -100,6 +100,13 @@ def format_rate(starts: int, window_s: float) -> str:
     return f"{starts}/{format_duration(window_s)}"
 
 
+def format_units(amount: float, unit: int = 1, *, is_bytes: bool = False) -> str:
+    """Units of a pool for people: `2`, `0.5`, `8GiB`. `unit`: how many make one of what people write."""
+    if is_bytes:
+        return format_size(int(amount))
+    return f"{amount / unit:g}" if amount % unit else str(int(amount) // unit)
+
+
 def format_duration(seconds: float) -> str:
     """For people, at most two units: `120ms`, `0.6s`, `42s`, `6m31s`, `1h5m`, `2d3h`."""
     if seconds < 0.5:  # below half a second, milliseconds say more than tenths

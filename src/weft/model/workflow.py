@@ -5,9 +5,11 @@ Every name of a need, pool or input in here exists: the loaders of `formats/` re
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
+
+from weft.model.units import format_units
 
 Value: TypeAlias = Any
 """Anything JSON can say: null, boolean, number, string, list, mapping with text keys."""
@@ -223,12 +225,22 @@ class Breaker(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     cooldown_s: float = 60.0
 
 
+FRACTIONS: Final = 1000
+"""A processor or a GPU has so many units, so that steps can ask for a part of one: `cpu: 0.5` is 500."""
+
+MACHINE_POOLS: Final = {"cpu": FRACTIONS, "mem": 1, "gpu": FRACTIONS}
+"""Pools of which the machine itself says how much there is, if they are `auto`; and the units of one (`mem` counts bytes)."""
+
+
 class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A named capacity: at most `slots` units are held at once, and no more attempts start than `rate` allows, of which `burst`
     may start together after a rest. None: no such limit.
 
     `per`: a template, evaluated for each step that takes the pool; each value of it has slots, rate and breaker of its own.
     `adaptive`: it shrinks on signs of overload, and grows back up to `slots`.
+    `auto`: it has what the machine has on which an engine works (`Limits.pools`), and no `slots` here.
+    `unit`: so many units make one of what people write; `is_bytes`: they are bytes.
+    `scope` engine: all runs of a state folder on one machine share it.
     """
 
     slots: int | None = None
@@ -237,6 +249,14 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     per: str = ""
     adaptive: bool = False
     breaker: Breaker | None = None
+    auto: bool = False
+    unit: int = 1
+    is_bytes: bool = False
+    scope: Literal["run", "engine"] = "run"
+
+    def shown(self, amount: float) -> str:
+        """So many units, for people."""
+        return format_units(amount, self.unit, is_bytes=self.is_bytes)
 
 
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -15,6 +15,8 @@ from typing import Literal
 
 import msgspec
 
+from weft.host.bounds import UNBOUNDED, Bounded, Bounds, Killings
+from weft.host.cgroups import Groups
 from weft.host.children import Children
 from weft.host.marks import new_mark
 from weft.host.outcome import failure, tail
@@ -33,10 +35,17 @@ class ShellRunner:
     """Runs Shell and Argv actions.
 
     `base_env` is the environment of every step before its own is added. `folder` is for files of the runner's own, on the
-    file system of the logs. `say` is told, once, what a person should know about this machine.
+    file system of the logs. `say` is told, once, what a person should know about this machine. `groups` bounds attempts that ask
+    for memory or processors.
     """
 
-    def __init__(self, base_env: Mapping[str, str], folder: Path, say: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        base_env: Mapping[str, str],
+        folder: Path,
+        say: Callable[[str], None] | None = None,
+        groups: Callable[[], Groups] = Groups,
+    ) -> None:
         self.wrap: Callable[[Job, str, list[str]], tuple[str, list[str]]] | None = None
         """Makes of a program and its arguments those of another that runs it."""
         self._base_env = dict(base_env)
@@ -50,6 +59,9 @@ class ShellRunner:
         self._alive_max = children_max()
         self._programs: dict[tuple[str, str, str], str] = {}
         self._bash_missing = False
+        self._new_groups = groups
+        self._groups: Groups | None = None
+        self._killings = Killings()
         self._emptied: asyncio.Event | None = None
 
     def start(self, job: Job, report: Report) -> None:
@@ -79,12 +91,15 @@ class ShellRunner:
             await self._emptied.wait()
         self._slots.close()
         self._children.close()
+        if self._groups:
+            self._groups.close()
 
     def _begin(self, job: Job, report: Report) -> None:
         slot = None
+        bounded = self._bounded(job)
         try:
             slot = self._slots.take()
-            pid, started, mark = self._launch(job, slot)
+            pid, started, mark = self._launch(job, slot, bounded)
         except Refused as refused:
             error = refused.record
         except OSError as failed:
@@ -97,15 +112,26 @@ class ShellRunner:
             error = ErrorRecord(kind="input", message=f"the inputs cannot be passed on: {failed}")
         else:
             self._slots.lend(slot, job)
-            self._alive[job.key] = ProcessTree(pid, started, mark, self._children, partial(self._gone, job, report, slot))
+            gone = partial(self._gone, job, report, slot, bounded)
+            self._alive[job.key] = ProcessTree(pid, started, mark, self._children, gone)
             _later(report, Spawned(key=job.key, pid=pid, started=started))
             return
+        if bounded:
+            bounded.close()
         if slot:
             self._slots.give_back(slot)
         if error:
             _later(report, Ended(key=job.key, outcome="failed", error=error))
 
-    def _launch(self, job: Job, slot: Slot) -> tuple[int, int, int]:
+    def _bounded(self, job: Job) -> Bounded | None:
+        bounds = Bounds(job.mem_bytes, job.cpu)
+        if bounds == UNBOUNDED:
+            return None
+        if self._groups is None:
+            self._groups = self._new_groups()
+        return Bounded(bounds, self._groups)
+
+    def _launch(self, job: Job, slot: Slot, bounded: Bounded | None) -> tuple[int, int, int]:
         """Spawn the process: its pid, its start in ticks, its mark. Raises Refused, OSError, ValueError."""
         stdin = slot.input if job.inputs else self._no_input
         if job.inputs:
@@ -121,10 +147,13 @@ class ShellRunner:
         program, argv = self._located(argv, env, job.cwd)
         if self.wrap:
             program, argv = self.wrap(job, program, argv)
+        if bounded:
+            program, argv = bounded.command(program, argv)
+        keep = [(fd, fd) for fd in job.leases]
         mark = new_mark(job.run)
         cwd = None if job.cwd == os.getcwd() else job.cwd
         try:
-            return *spawn(program, argv, env, Streams(stdin, slot.stdout, slot.stderr), mark, cwd), mark
+            return *spawn(program, argv, env, Streams(stdin, slot.stdout, slot.stderr), mark, cwd, keep), mark
         except FileNotFoundError:  # What was there a moment ago is not: look again the next time.
             self._programs.clear()
             self._no_input_exists = False
@@ -149,8 +178,10 @@ class ShellRunner:
             self._programs[key] = found
         return found, argv
 
-    def _gone(self, job: Job, report: Report, slot: Slot, end: Exit) -> None:
+    def _gone(self, job: Job, report: Report, slot: Slot, bounded: Bounded | None, end: Exit) -> None:
         del self._alive[job.key]
+        if bounded:  # what the kernel counted for the whole tree, rather than what its parents waited for
+            end = end._replace(cpu_s=bounded.cpu_s() or end.cpu_s, rss_bytes=bounded.peak_bytes() or end.rss_bytes)
         succeeded = end.code == 0 and not end.stopped
         try:
             output = self._slots.settle(slot, job, succeeded)
@@ -158,7 +189,9 @@ class ShellRunner:
             error = ErrorRecord(kind="error", message=f"its output could not be kept: {failed}")
             ended = Ended(key=job.key, outcome="failed", error=error)
         else:
-            ended = _success(job, slot, end, output) if succeeded else _failure(job, end)
+            ended = _success(job, slot, end, output) if succeeded else self._failed(_failure(job, end), bounded)
+        if bounded:
+            bounded.close()
         ended = reported(ended, slot.usage)
         self._slots.give_back(slot)
         while self._put_off and len(self._alive) < self._alive_max:
@@ -169,6 +202,15 @@ class ShellRunner:
         if self._emptied and not self._alive:
             self._emptied.set()
         report(ended)
+
+    def _failed(self, ended: Ended, bounded: Bounded | None) -> Ended:
+        """The same end, told as one of memory if that was the cause."""
+        if ended.outcome != "failed" or ended.error is None:
+            return ended
+        error = bounded.verdict(ended.error, ended.rss_bytes) if bounded else ended.error
+        if error is ended.error:
+            error = self._killings.verdict(error)
+        return msgspec.structs.replace(ended, error=error)
 
 
 def _success(job: Job, slot: Slot, end: Exit, output: Path | None) -> Ended:

@@ -16,7 +16,7 @@ from weft.core.turn import Turn
 from weft.core.why import Why, why
 from weft.model.expression import parse
 from weft.model.output import Usage
-from weft.model.workflow import WAITING_ACTIONS, Approve, Budget, Workflow
+from weft.model.workflow import WAITING_ACTIONS, Approve, Budget, Pool, Workflow
 from weft.sim.sharing import at_once, collide, judged, out_of_turn
 
 
@@ -31,17 +31,17 @@ def usage(state: State, limits: Limits, running: Collection[int]) -> dict[str, t
         "max_parallel (waiting)": (waiting, one or limits.waiting),
     }
     for i in running:
-        for name, weight, slots in takes(state, i):
+        for name, weight, slots in takes(state, i, limits):
             found[name] = (found.get(name, (0, 0))[0] + weight, slots)
     return found
 
 
-def takes(state: State, i: int) -> Iterator[tuple[str, int, int | None]]:
+def takes(state: State, i: int, limits: Limits | None = None) -> Iterator[tuple[str, int, int | None]]:
     """What an attempt of step i takes beside `max_parallel` of the run: name, units, and units that there are."""
     verdict = state.verdicts.get(i)
     for name, weight in state.steps[i].resources.items():
         pool, key = state.workflow.resources[name], verdict.keys.get(name, "") if verdict else ""
-        yield f"{name}[{key}]" if key else name, weight, pool.slots
+        yield f"{name}[{key}]" if key else name, weight, _slots(name, pool, limits or state.limits)
     below = i
     for j in state.graph.above(i):
         above, most = state.graph.parent.get(j), state.steps[j].max_parallel
@@ -49,6 +49,14 @@ def takes(state: State, i: int) -> Iterator[tuple[str, int, int | None]]:
         instance = above is not None and state.steps[above].for_each is not None
         if most is not None and state.steps[j].grows and not stands_in and not instance:
             yield f"max_parallel of {state.graph.ids[j]}", 1, most
+
+
+def _slots(name: str, pool: Pool, limits: Limits) -> int | None:
+    """Units of a pool on the machine with these limits."""
+    if pool.auto:
+        return limits.pools.get(name, 0)
+    here = limits.pools.get(name)
+    return pool.slots if here is None or pool.slots is None else min(pool.slots, here)
 
 
 class Outside:
@@ -261,6 +269,8 @@ class Outside:
             return True  # its fallback goes on with its parts when the run is retried, and it is not tried again itself
         if any(step.id.startswith((f"{of}/", f"{by}/", f"{by}[")) for of, by in self.stood_in.items() if of in self.grouped):
             return True  # it is not tried again, since a fallback succeeded in its place
+        if any(slots is not None and weight > slots for _, weight, slots in takes(state, i)):
+            return True  # the machine does not have so much
         timed = (step.retry.max_elapsed_s, step.deadline_s) != (None, None)
         conditional = step.retry.when or state.asks(i) or step.question or timed
         given_up = (
@@ -276,7 +286,7 @@ class Outside:
 WORKLISTS: Final = frozenset(
     (
         *("agenda", "parked", "timers", "queues", "heads", "posted", "lacking", "stirred", "line"),
-        *("halt_due", "outputs_due", "gate_due", "plan"),
+        *("halt_due", "outputs_due", "gate_due", "plan", "leases"),
     )
 )
 """What a state holds beside the truth: candidates, of which a replay may hold more."""
@@ -286,6 +296,7 @@ def truth(state: State) -> dict[str, Any]:
     """A state in a form that can be compared, without its worklists and without what follows from the workflow alone."""
     found = {name: value for name, value in vars(state).items() if name not in WORKLISTS | {"graph", "demands"}}
     about_pools = {"touched", "openings", "watched", "demands"}
+    found["leases"] = [state.leases.granted, state.leases.busy]
     found["curbs"] = {name: value for name, value in vars(state.curbs).items() if name not in about_pools}
     found["alive"] = {i: [getattr(attempt, slot) for slot in attempt.__slots__] for i, attempt in state.alive.items()}
     return found
@@ -346,6 +357,11 @@ def _held(state: State, i: int, said: Why, now: float) -> bool:
         case "reserved":
             named = holder is not None and said.steps == (state.graph.ids[holder],) and state.status[holder] is Status.READY
             return named and holder != i and pool in curbs.reserved and taken + weight <= slots
+        case "device":
+            whole = weight // spec.unit * spec.unit
+            return taken + weight <= slots and (whole in (0, weight)) and not _devices_left(state, weight, spec.unit, slots)
+        case "lease":
+            return spec.scope == "engine" and taken + weight <= slots and not any(state.leases.granted.values())
         case "rate":
             return spec.rate is not None and said.until is not None and said.until > now
     return spec.breaker is not None and (said.until is not None or curbs.trials.get(pool) in state.alive)
@@ -358,6 +374,17 @@ def _races(state: State, i: int, said: Why) -> bool:
     there = all(j == state.curbs.holder if reserved else j in state.alive for j in others)
     known = all(judged(state.steps[j]) for j in (i, *others))
     return bool(others) and there and (not known or reserved or any(collide(state.steps[i], state.steps[j]) for j in others))
+
+
+def _devices_left(state: State, weight: int, unit: int, slots: int) -> bool:
+    """Whether the devices could take so much more, by what the living have of each."""
+    parts = [unit] * (slots // unit)
+    names: dict[str, int] = {}
+    for i, attempt in state.alive.items():
+        for gpu in attempt.gpus:
+            place = names.setdefault(gpu, len(names))
+            parts[place] -= min(unit, state.steps[i].resources["gpu"])
+    return max(parts) >= weight if weight < unit else parts.count(unit) >= weight // unit
 
 
 def _holds(state: State, i: int, said: Why, now: float) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 from weft.core.facts import Limits
 from weft.model.expression import parse
 from weft.model.workflow import (
+    FRACTIONS,
     Action,
     Approve,
     Breaker,
@@ -48,7 +49,7 @@ def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
     CROWDS is a crowd."""
     if random.random() < 1 / CROWDS:
         return _crowd(random)
-    pools = {name: _pool(random) for name in ("red", "blue")}
+    pools = {name: _pool(random) for name in ("red", "blue")} | _special_pools(random)
     workflow = _workflow(random, steps_max, pools, depth=0)
     schedules: tuple[Schedule, ...] = ("dataflow", "dataflow", "dataflow", "layers", "sequential")
     last = [_step(random, [f"z{m}" for m in range(n + 1)], n, pools, 1) for n in range(random.choice((0, 0, 0, 1, 2)))]
@@ -137,7 +138,7 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         action=action,
         needs=needs,
         condition=condition,
-        resources={name: random.randint(1, pool.slots or 1) for name, pool in pools.items() if random.random() < 0.3},
+        resources={name: _weight(random, pool) for name, pool in pools.items() if random.random() < 0.3},
         max_parallel=random.randint(1, 3) if random.random() < 0.2 else None,
         priority=random.choice((0, 0, 0, 5, -5)),
         expect_s=float(random.randint(0, 10)) if random.random() < 0.5 else None,
@@ -161,6 +162,25 @@ def _question(random: Random, *, layers: bool = False) -> Approve:
         timeout_s=random.choice((None, float(random.randint(1, 20)))),
         on_timeout=random.choice(outcomes),
     )
+
+
+def _special_pools(random: Random) -> dict[str, Pool]:
+    """Now and then: pools of the machine, and pools that runs share."""
+    found = {}
+    if random.random() < 0.2:
+        found["gpu"] = Pool(slots=2 * FRACTIONS, unit=FRACTIONS) if random.random() < 0.3 else Pool(auto=True, unit=FRACTIONS)
+    if random.random() < 0.1:
+        found["mem"] = Pool(auto=True, is_bytes=True, scope=random.choice(("run", "engine")))
+    for name in ("shared", "other"):
+        if random.random() < 0.15:
+            found[name] = Pool(slots=random.randint(1, 3), scope="engine")
+    return found
+
+
+def _weight(random: Random, pool: Pool) -> int:
+    if pool.unit > 1:
+        return random.choice((pool.unit // 2, pool.unit // 4, pool.unit, pool.unit, 2 * pool.unit))
+    return random.randint(1, pool.slots or (3 if pool.auto else 1))
 
 
 def _pool(random: Random) -> Pool:
@@ -197,6 +217,8 @@ def random_limits(random: Random) -> Limits:
         computing=computing,
         waiting=random.choice((None, 1, 256)),
         adaptive=computing is not None and random.random() < 0.3,
+        pools={"gpu": FRACTIONS * random.choice((1, 2, 3)), "mem": random.choice((2, 3, 4))},
+        gpus=random.choice(((), ("0", "1"), ("GPU-a", "GPU-b", "GPU-c"))),
     )
 
 

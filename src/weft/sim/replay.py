@@ -19,8 +19,10 @@ from weft.core.commands import (
     EvaluateGroup,
     EvaluateItems,
     EvaluateOutputs,
+    LeaseUnits,
     Leave,
     OpenGate,
+    ReturnLeases,
     StartAttempt,
     StopAttempt,
     TakeFingerprint,
@@ -132,7 +134,7 @@ class Player:
         self.state = State()
         self.now = 0.0
         self._count = 0
-        self._events: list[tuple[float, int, f.AttemptEnded | f.PressureObserved | f.GateAnswered]] = []
+        self._events: list[tuple[float, int, f.AttemptEnded | f.PressureObserved | f.GateAnswered | f.PoolLeased]] = []
         for when, fact in past.pressure:
             self._count += 1
             heappush(self._events, (when, self._count, fact))
@@ -205,6 +207,12 @@ class Player:
                 return self._asked(gate)
             case EvaluateOutputs():
                 return f.OutputsEvaluated(at=0.0, outputs={})
+            case LeaseUnits(units=units, count=count):  # of what other runs held nothing is known
+                for _ in range(count):
+                    self._count += 1
+                    heappush(self._events, (self.now, self._count, f.PoolLeased(at=0.0, units=units)))
+            case ReturnLeases():
+                pass
             case Leave():
                 self._left = True
             case _:

@@ -8,12 +8,13 @@ from weft.core.facts import Limits
 from weft.core.measure import Measure, Numbers
 from weft.model.errors import UsageError
 from weft.model.suggest import did_you_mean
-from weft.model.workflow import Flow, Rate, Schedule, Workflow, definitions
+from weft.model.workflow import Flow, Pool, Rate, Schedule, Workflow, definitions
 from weft.sim.replay import Past, Player
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What shall be different; None and what is left out stay as they are. `pools` maps names to slots, `rates` to rates."""
+    """What shall be different; None and what is left out stay as they are. `pools` maps names to slots as people write them,
+    `rates` to rates."""
 
     limits: Limits | None = None
     schedule: Schedule | None = None
@@ -41,17 +42,26 @@ def under(past: Past, changes: Changes) -> Past:
     for name, slots in changes.pools.items():
         if slots < 1:
             raise UsageError(f"a pool has at least 1 slot, `{name}` cannot have {slots}")
+        pool = workflow.resources[name]
         for path, step in definitions(workflow):
-            if step.resources.get(name, 0) > slots:
-                raise UsageError(f"step `{path}` asks for {step.resources[name]} of pool `{name}`, which would have {slots}")
+            if step.resources.get(name, 0) > slots * pool.unit:
+                asks, has = pool.shown(step.resources[name]), pool.shown(slots * pool.unit)
+                raise UsageError(f"step `{path}` asks for {asks} of pool `{name}`, which would have {has}")
     pools = {
-        name: msgspec.structs.replace(pool, slots=changes.pools.get(name, pool.slots), rate=changes.rates.get(name, pool.rate))
+        name: msgspec.structs.replace(_resized(pool, changes.pools.get(name)), rate=changes.rates.get(name, pool.rate))
         for name, pool in workflow.resources.items()
     }
     changed = msgspec.structs.replace(workflow, resources=pools, schedule=changes.schedule or workflow.schedule)
     changed = _allowed(changed) if changes.races else changed
     created = msgspec.structs.replace(past.created, workflow=changed)
-    return msgspec.structs.replace(past, created=created, limits=changes.limits or past.limits)
+    limits = changes.limits or past.limits
+    here = {name: size for name, size in past.limits.pools.items() if name not in changes.pools}
+    limits = msgspec.structs.replace(limits, pools=here, gpus=past.limits.gpus)
+    return msgspec.structs.replace(past, created=created, limits=limits)
+
+
+def _resized(pool: Pool, slots: int | None) -> Pool:
+    return pool if slots is None else msgspec.structs.replace(pool, slots=slots * pool.unit, auto=False)
 
 
 def _hint(name: str, pools: list[str]) -> str:

@@ -20,8 +20,10 @@ from weft.core.commands import (
     EvaluateGroup,
     EvaluateItems,
     EvaluateOutputs,
+    LeaseUnits,
     Leave,
     OpenGate,
+    ReturnLeases,
     StartAttempt,
     StopAttempt,
     TakeFingerprint,
@@ -36,6 +38,7 @@ from weft.model.errors import WeftError
 from weft.model.inputs import any_values
 from weft.model.output import ErrorKind, ErrorRecord, Output, Usage
 from weft.model.workflow import Sleep, Step, Workflow
+from weft.sim.lending import Lender
 from weft.sim.outside import Outside, doubts, truth
 from weft.sim.pacing import Pacing
 
@@ -47,6 +50,8 @@ KEYS: Final = ("a", "b", "c")
 """Of pools with `per`."""
 ITEMS_MAX: Final = 5
 """More instances of a fan-out take longer and show nothing new."""
+BUSY: Final = 0.5
+"""The chance that another run has what a lease is asked for."""
 PRESSURE: Final = 0.2
 """The chance of a batch to tell how hard the machine works, if anybody wants to know."""
 PATIENCE_S: Final = 20.0
@@ -98,6 +103,7 @@ class World:
         self.random = Random(seed)
         self.outside = Outside(workflow)
         self.pacing = Pacing()
+        self.lender = Lender(workflow)
         self.state = State()
         self.saved = State()
         self.facts: list[Fact] = []
@@ -181,6 +187,8 @@ class World:
             if isinstance(event, int):
                 self._save(event)
                 continue
+            if isinstance(event, f.PoolLeased) and not self.lender.grants(event):
+                continue
             if isinstance(event, f.AttemptEnded):
                 self.outside.end(event.step, event.attempt)
             batch.append(event)
@@ -228,6 +236,7 @@ class World:
         match command:
             case StartAttempt(step=step, attempt=attempt):
                 self._insist(self.outside.start(step, attempt, self.limits, self.saved))
+                self._insist(self.lender.start(step, self.outside.steps[step].resources))
                 self._begin(step, attempt)
             case StopAttempt(step=step, attempt=attempt):
                 self._insist(self.outside.stop(step, attempt, self.saved))
@@ -250,8 +259,16 @@ class World:
                 self._post(0.0, asked)
             case EvaluateOutputs():
                 self._post(0.0, f.OutputsEvaluated(at=0.0, outputs={}))
+            case LeaseUnits(units=units, count=count):
+                for _ in range(self.lender.asked(units, count)):
+                    if self.random.random() < BUSY:
+                        self._post(0.0, f.PoolBusy(at=0.0, units=units, runs=["other"]))
+                    self._post(self._some_time(5.0), f.PoolLeased(at=0.0, units=units))
+            case ReturnLeases(units=units, count=count):
+                self._insist(self.lender.returned(units, count))
             case Leave():
                 self._insist(self.outside.leave())
+                self._insist(self.lender.leave())
                 self.left = True
 
     def _evaluated(self, step: str) -> f.ConditionEvaluated:
@@ -315,6 +332,7 @@ class World:
         self._events.clear()
         self._commands.clear()
         self.outside.running.clear()
+        self.lender.forget()
         self.left = False
         self._save(len(self.facts))
         self.state = State()

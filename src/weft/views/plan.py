@@ -4,7 +4,7 @@
 - Short whatever the size: small graphs step by step, large ones layer by layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -15,12 +15,12 @@ from weft.core.estimates import LEARNED, Estimate, Sample, Source, estimates_by_
 from weft.core.facts import Limits
 from weft.model.graph import Graph
 from weft.model.units import format_duration
-from weft.model.workflow import Flow, Step, Workflow
+from weft.model.workflow import Flow, Pool, Step, Workflow
 from weft.sim.foresight import Foreseen, foresee, perfect
 from weft.sim.replay import Past
 from weft.views.parts import Part, parts_of
 from weft.views.story import at_once
-from weft.views.text import Cell, Paint, chain, fit, fit_name, names, plural, pool_words, table, visible
+from weft.views.text import Cell, Paint, chain, fit, fit_name, names, plural, pool_words, table, taken_words, visible
 
 LISTED_STEPS_MAX: Final = 40
 """Workflows of up to so many steps are shown step by step."""
@@ -130,7 +130,9 @@ def as_json(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) 
         "name": workflow.name,
         "schedule": workflow.schedule,
         "limits": {"total": limits.total, "computing": limits.computing, "waiting": limits.waiting},
-        "pools": {name: pool.slots for name, pool in workflow.resources.items()},
+        "pools": {
+            name: "auto" if pool.auto else _written(workflow, name, pool.slots) for name, pool in workflow.resources.items()
+        },
         "pool_limits": {name: msgspec.to_builtins(pool) for name, pool in workflow.resources.items()},
         "layers": len(plan.layers),
         "widest_layer": {"layer": widest + workflow.first_layer, "steps": len(plan.layers[widest])} if plan.layers else None,
@@ -181,18 +183,24 @@ def _steps(plan: Plan, paint: Paint, width: int) -> list[str]:
                 step = part.step
                 needs = f"needs {names(step.needs, width // 3)}" if step.needs else ""
                 name = f"{'  ' * part.depth}{visible(step.id)} {part.count}".rstrip()
-                notes = _notes(part, plan.estimates.get(part.path))
+                notes = _notes(part, plan.estimates.get(part.path), plan.workflow.resources)
                 rows.append([(label.ljust(LABEL_WIDTH - 2), "dim"), name, (needs, "dim"), (notes, "dim")])
                 label = ""
     return table(rows, paint, width, keep=(0,))
 
 
-def _notes(part: Part, estimate: Estimate | None) -> str:
+def _written(workflow: Workflow, name: str, units: int | None) -> float | None:
+    """Units of a pool as a file has them: 0.5 of a processor, not 500 thousandths."""
+    unit = workflow.resources[name].unit if name in workflow.resources else 1
+    return units if units is None or unit == 1 else units / unit
+
+
+def _notes(part: Part, estimate: Estimate | None, pools: Mapping[str, Pool]) -> str:
     step = part.step
     notes = [_source(step, estimate)] if estimate and estimate.source in (*LEARNED, "expect") else []
     notes += [f"sub-workflow {visible(step.action.workflow.name)}"] if isinstance(step.action, Flow) else []
     notes += [part.wiring] if part.wiring else []
-    notes += [f"{visible(pool)} {weight}" for pool, weight in step.resources.items()]
+    notes += taken_words(pools, step.resources)
     notes += [f"priority {step.priority}"] if step.priority else []
     notes += [f"if {visible(step.condition)}"] if step.condition else []
     return ", ".join(notes)
@@ -289,7 +297,8 @@ def _pools(plan: Plan, width: int) -> list[tuple[str, str]]:
     takers: dict[str, list[str]] = {name: [] for name in plan.workflow.resources}
     for part in plan.parts:
         for name, weight in part.step.resources.items():
-            takers[name].append(part.path if weight == 1 else f"{part.path} ({weight})")
+            pool = plan.workflow.resources[name]
+            takers[name].append(part.path if weight == pool.unit else f"{part.path} ({pool.shown(weight)})")
     rows: list[tuple[str, str]] = []
     for name, pool in islice(plan.workflow.resources.items(), POOLS_MAX):
         head = f"{visible(name)}, {pool_words(pool)}: "

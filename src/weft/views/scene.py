@@ -13,6 +13,7 @@ from weft.core.apply import apply
 from weft.core.curbs import Cause
 from weft.core.demand import TOTAL, WAITING, Rank
 from weft.core.facts import Fact
+from weft.core.lacks import lack
 from weft.core.state import State
 from weft.core.status import Status
 from weft.model.units import format_duration
@@ -235,21 +236,21 @@ class Scene:
 
         for k, ready in enumerate(state.ready):
             if ready:
-                lack = state.curbs.lack(self._first_ready(k)[0][-1], left, now)
-                held.setdefault(None if lack is None else (lack.pool, lack.cause), []).append(k)
+                found = lack(state, self._first_ready(k)[0][-1], left, now)
+                held.setdefault(None if found is None else (found.pool, found.cause), []).append(k)
         return held
 
     def _held_rows(self, held: dict[tuple[int, Cause] | None, list[int]], count: int, width: int, now: float) -> list[list[Cell]]:
         state = self.state
-        sizes = {lack: sum(len(state.ready[k]) for k in kinds) for lack, kinds in held.items()}
+        sizes = {of: sum(len(state.ready[k]) for k in kinds) for of, kinds in held.items()}
         rows: list[list[Cell]] = []
-        for lacking in sorted(held, key=lambda lack: -sizes[lack])[:count]:
+        for lacking in sorted(held, key=lambda of: -sizes[of])[:count]:
             ranks = [rank for k in held[lacking][:KINDS_NAMED_MAX] for rank in self._first_ready(k)]
             ids = [self._id(rank[-1]) for rank in sorted(ranks)[:NAMED_MAX]]
-            lack = self._lack(lacking, now)
-            room = width - len(lack) - LABEL_WIDTH - max(self._name_width, len("999,999 steps")) - TIME_WIDTH - 9  # gaps
+            told = self._lack(lacking, now)
+            room = width - len(told) - LABEL_WIDTH - max(self._name_width, len("999,999 steps")) - TIME_WIDTH - 9  # gaps
             named = names(ids, max(room, 1), total=sizes[lacking])
-            rows.append([("", ""), plural(sizes[lacking], "step"), "", f"{lack}: {named}"])
+            rows.append([("", ""), plural(sizes[lacking], "step"), "", f"{told}: {named}"])
         return _labelled("held", rows)
 
     def _first_ready(self, k: int) -> list[Rank]:
@@ -268,8 +269,12 @@ class Scene:
             trial = curbs.trials.get(pool)
             when = f"{self._id(trial)} tries" if trial is not None else f"next in {format_duration(max(0.0, opens - now))}"
             return f"{cause} of {name}, {when}"
-        slots = curbs.slots(pool, self.state.limits) or 0
-        return f"{name}, {slots - int(self.state.free(pool))} of {slots} taken"
+        if cause == "lease":
+            runs = sorted({run for runs in self.state.leases.busy.values() for run in runs})
+            return f"{name}, held by other runs ({', '.join(map(visible, runs[:NAMED_MAX]))})" if runs else f"{name}, asked for"
+        slots, shown = curbs.slots(pool, self.state.limits) or 0, demands.spec[pool].shown
+        parts = ", in parts" if cause == "device" else ""
+        return f"{name}, {shown(slots - int(self.state.free(pool)))} of {shown(slots)} taken{parts}"
 
     def _id(self, i: int) -> str:
         return visible(self.state.graph.ids[i])

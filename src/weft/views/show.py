@@ -19,7 +19,7 @@ from weft.model.workflow import Approve, Argv, Flow, Http, Js, Lua, Python, Shel
 from weft.views.runs import moment
 from weft.views.story import STOPPED, message, skip_reason, spent
 from weft.views.summary import run_status
-from weft.views.text import STYLES, Cell, Paint, fit, last_lines, names, plural, table, visible, words
+from weft.views.text import STYLES, Cell, Paint, fit, last_lines, names, plural, table, taken_words, visible, words
 
 if TYPE_CHECKING:
     from weft.sim.advice import Advice
@@ -288,7 +288,7 @@ def _definition(state: State, i: int, width: int) -> list[tuple[str, str]]:
     if needed_by:
         rows.append(("needed by", names(needed_by, width - LABEL_WIDTH)))
     if step.resources:
-        rows.append(("resources", ", ".join(f"{visible(pool)} {weight}" for pool, weight in step.resources.items())))
+        rows.append(("resources", ", ".join(taken_words(state.workflow.resources, step.resources))))
     if step.condition:
         rows.append(("if", visible(step.condition)))
     if step.fallback:

@@ -289,6 +289,7 @@ def _started(story: Story, fact: f.AttemptStarted) -> None:
     if story.as_log:
         step = story.steps[fact.step]
         parts = [attempt_words(fact.attempt, step)] if fact.attempt > 1 else []
+        parts += [f"GPU {visible(', '.join(fact.gpus))}"] if fact.gpus else []
         story.say_step("started", fact.step, "  ".join([*parts, visible(step.title)]))
 
 
@@ -413,6 +414,12 @@ def _reserved(story: Story, fact: f.UnitsReserved) -> None:
         story.say_step("reserved", fact.step, f"it was overtaken too often: what becomes free of {pools} is kept for it")
 
 
+def _busy(story: Story, fact: f.PoolBusy) -> None:
+    others = [run for run in fact.runs if run != story.run]
+    if others:
+        story.say("waiting", f"for {visible(', '.join(fact.units))}, held by {visible(names(others, NAMES_WIDTH))}")
+
+
 def _pool(name: str, key: str) -> str:
     return visible(f"{name}[{key}]" if key else name)
 
@@ -469,6 +476,7 @@ _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.BreakerOpened: _breaker_opened,
     f.BreakerClosed: _breaker_closed,
     f.UnitsReserved: _reserved,
+    f.PoolBusy: _busy,
     f.RetryRequested: _retry_requested,
     f.RunTimedOut: _timed_out,
     f.OutputsEvaluated: _outputs,

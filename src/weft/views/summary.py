@@ -104,7 +104,7 @@ def _numbers(numbers: Numbers, state: State, possible_makespan_s: float | None, 
         rows.append(("held by", " · ".join(causes[:CAUSES_MAX]) + "  (summed over steps)"))
     busy = sorted((pool for pool in numbers.pools if pool.busy_s), key=lambda pool: -pool.utilisation)
     if busy:
-        used = [f"{visible(pool.pool)} {percent(pool.utilisation)} of {plural(pool.slots, 'slot')}" for pool in busy]
+        used = [f"{visible(pool.pool)} {percent(pool.utilisation)} of {pool.size}" for pool in busy]
         rows.append(("pools", " · ".join(used[:POOLS_MAX])))
     if numbers.usage != Usage():
         budget = _budget(state)

@@ -7,7 +7,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import nsmallest
 from typing import Final, TypeAlias
 
@@ -113,12 +113,24 @@ def plural(count: int, noun: str) -> str:
 
 def pool_words(pool: Pool) -> str:
     """What a pool allows: `8 slots, 60/min`."""
-    words = [plural(pool.slots, "slot")] if pool.slots is not None else []
+    words = ["what the machine has"] if pool.auto else [slots_words(pool)] if pool.slots is not None else []
+    words += ["shared by all runs here"] if pool.scope == "engine" else []
     words += [format_rate(pool.rate.starts, pool.rate.window_s)] if pool.rate else []
     words += [f"burst {pool.burst}"] if pool.rate and pool.burst > 1 else []
     words += ["adaptive"] if pool.adaptive else []
     words += [f"breaker at {plural(pool.breaker.failures, 'failure')}"] if pool.breaker else []
     return ", ".join(words) + (f", each per {visible(pool.per)}" if pool.per else "")
+
+
+def slots_words(pool: Pool) -> str:
+    """How much a pool of a fixed size has: `8 slots`, `0.5`, `8GiB`."""
+    slots = pool.slots or 0
+    return pool.shown(slots) if pool.is_bytes or pool.unit > 1 else plural(slots, "slot")
+
+
+def taken_words(pools: Mapping[str, Pool], taken: Mapping[str, int]) -> list[str]:
+    """What a step takes: `database 2`, `mem 8GiB`."""
+    return [f"{visible(name)} {pools[name].shown(units) if name in pools else units}" for name, units in taken.items()]
 
 
 def percent(share: float) -> str:

@@ -128,7 +128,7 @@ def usage(chronicle: Chronicle, numbers: Numbers, state: State, write: Write) ->
             for i, bar in flat
             if bar.kind in ATTEMPTS and (weight := state.steps[i].resources.get(pool.pool))
         ]
-        used = f"{percent(pool.utilisation)} of {pool.slots:,}"
+        used = f"{percent(pool.utilisation)} of {pool.size}"
         rows.append(_curve(write(pool.pool), taken, end_s, pool.slots, used, "pool"))
     return frame(end_s, "".join(rows), " curves")
 
