@@ -123,6 +123,24 @@ def test_sub_workflow(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"words": 3}
 
 
+def test_machine(tmp_path: Path) -> None:
+    done = run(tmp_path, "machine")
+    assert done.returncode == 0, done.stderr
+    outputs = json.loads(done.stdout)
+    assert outputs["greedy"] == "out_of_memory"
+    assert set(outputs["gpus"]) <= {"0", "1"}
+
+
+def test_shared_pool(tmp_path: Path) -> None:
+    """Two runs at once: each use is alone."""
+    command = [str(Path(sys.executable).with_name("weft")), "run", str(EXAMPLES / "shared_pool.weft.yaml")]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+        second = run(tmp_path, "shared_pool")
+        told, complaints = first.communicate(timeout=100)
+    assert (first.returncode, second.returncode) == (0, 0), complaints + second.stderr
+    assert json.loads(told)["one"] != json.loads(second.stdout)["one"]
+
+
 def test_failures(tmp_path: Path) -> None:
     done = run(tmp_path, "failures")
     assert done.returncode == 0, done.stderr

@@ -78,8 +78,8 @@ def _check_config(file: str) -> int:
 
 
 def _machine(state: Path) -> Iterator[Finding]:
-    cpus = app.cpu_count()
-    yield Finding(level="ok", subject="processors", text=f"{cpus}: `max_parallel: auto` computes with {cpus} attempts at once")
+    yield from _pools()
+    yield _bounds()
     bash = shutil.which("bash")
     if bash:
         yield Finding(level="ok", subject="shell", text=f"{bash}: `run` steps use `bash -eu -o pipefail`")
@@ -90,6 +90,37 @@ def _machine(state: Path) -> Iterator[Finding]:
     yield _files()
     yield _sqlite()
     yield _state(state)
+
+
+def _pools() -> Iterator[Finding]:
+    """What the pools `cpu`, `mem` and `gpu` have here if they are `auto`."""
+    from weft.host import machine
+    from weft.model.units import format_size, format_units
+
+    cpus, thousandths = app.cpu_count(), machine.cpus_thousandths()
+    text = f"{format_units(thousandths, 1000)}: `max_parallel: auto` computes with {cpus} attempts at once"
+    yield Finding(level="ok", subject="processors", text=text)
+    yield Finding(level="ok", subject="memory", text=f"{format_size(machine.memory_bytes())}, limits of containers and groups included")
+    gpus = machine.gpus(os.environ)
+    text = f"{len(gpus)}: {', '.join(gpus)}" if gpus else "none found (no driver, or CUDA_VISIBLE_DEVICES is empty)"
+    yield Finding(level="ok", subject="GPUs", text=text)
+
+
+def _bounds() -> Finding:
+    """Whether steps are held to what they ask of `mem` and `cpu`, and how."""
+    from weft.host.cgroups import Groups
+
+    groups = Groups()
+    by = {"mem": groups.bounds_memory, "cpu": groups.bounds_cpu}
+    if all(by.values()):
+        return Finding(level="ok", subject="bounds", text="`mem` and `cpu` bound the whole tree of a step, by control groups")
+    parts = []
+    if not by["mem"]:
+        parts.append("`mem` bounds each process alone (RLIMIT_DATA), not the tree of a step")
+    if not by["cpu"]:
+        parts.append("`cpu` is counted and does not bound")
+    text = f"{'; '.join(parts)}: no control group can be made here (root, or a delegated group, is needed)"
+    return Finding(level="note", subject="bounds", text=text)
 
 
 def _pidfd() -> Finding:

@@ -154,7 +154,7 @@ def _step_as_json(plan: Plan, part: Part) -> dict[str, Any]:
         "step": part.path,
         "layer": plan.graph.layer[plan.graph.index[part.path.partition("/")[0]]] + plan.workflow.first_layer,
         "needs": [f"{within}/{need}" for need in step.needs] if within else step.needs,
-        "resources": step.resources,
+        "resources": {name: _written(plan.workflow, name, weight) for name, weight in step.resources.items()},
         "expect_s": step.expect_s,
         "estimate_s": estimate.seconds if estimate else None,
         "estimate_from": estimate.source if estimate else "its steps",
