@@ -416,7 +416,8 @@ def _drive(
 
     workflow = next((fact.workflow for fact in facts if isinstance(fact, f.RunCreated)), state.workflow)
     options = msgspec.structs.replace(options, limits=limits_here(workflow, options.limits))
-    _say_if_too_small(workflow, options)
+    for said in too_small_for(workflow):
+        options.say(said)
     slots = _shared_slots(workflow, folder, options)
     attached = f.EngineAttached(
         at=0.0,
@@ -463,11 +464,12 @@ def _drive(
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
 
 
-def _say_if_too_small(workflow: Workflow, options: Options) -> None:
+def too_small_for(workflow: Workflow) -> list[str]:
+    """A sentence for each step that asks for more than this machine has, as far as they are shown."""
     from weft.core.capacity import beyond
 
-    for step, sentence in islice(beyond(workflow, options.limits), TOO_SMALL_SHOWN_MAX):
-        options.say(f"step `{step}` will fail: {sentence}")
+    found = beyond(workflow, limits_here(workflow, Limits()))
+    return [f"step `{step}` will fail: {sentence}" for step, sentence in islice(found, TOO_SMALL_SHOWN_MAX)]
 
 
 def _shared_slots(workflow: Workflow, folder: Path, options: Options) -> SlotLeases | None:

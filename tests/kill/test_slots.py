@@ -45,8 +45,8 @@ def test_what_a_killed_engine_held_is_free_when_its_children_are_dead(tmp_path: 
     if kind == "shell":
         action = {"run": "sleep 100 & echo $! > child; wait"}
     else:
-        child = "    if os.fork() == 0:\n        os.setsid()\n        open('child', 'w').write(str(os.getpid()))\n"
-        code = "import os, time\ndef run():\n" + child
+        forks = "    if os.fork() == 0:\n        os.setsid()\n        open('child', 'w').write(str(os.getpid()))\n"
+        code = "import os, time\ndef run():\n" + forks
         action = {"python": code + "        time.sleep(100)\n    os.waitpid(-1, 0)\n"}
     first = start(tmp_path, "first", {"hold": {**action, "resources": {"one": 1}}})
     assert first.stdout

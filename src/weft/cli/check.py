@@ -58,6 +58,8 @@ def check(files: tuple[str, ...], simulate: int, as_json: bool, **options: Any) 
                 _simulate(loaded.workflow, settings, simulate)
             if not as_json:
                 click.echo(f"{file}: {_count(len(loaded.workflow.steps), 'step')}, no errors")
+                for said in app.too_small_for(loaded.workflow):
+                    click.echo(f"on this machine {said}", err=True)
     if as_json:
         from weft.views.problems import as_json as problems_as_json
 

@@ -100,7 +100,9 @@ def _pools() -> Iterator[Finding]:
     cpus, thousandths = app.cpu_count(), machine.cpus_thousandths()
     text = f"{format_units(thousandths, 1000)}: `max_parallel: auto` computes with {cpus} attempts at once"
     yield Finding(level="ok", subject="processors", text=text)
-    yield Finding(level="ok", subject="memory", text=f"{format_size(machine.memory_bytes())}, limits of containers and groups included")
+    yield Finding(
+        level="ok", subject="memory", text=f"{format_size(machine.memory_bytes())}, limits of containers and groups included"
+    )
     gpus = machine.gpus(os.environ)
     text = f"{len(gpus)}: {', '.join(gpus)}" if gpus else "none found (no driver, or CUDA_VISIBLE_DEVICES is empty)"
     yield Finding(level="ok", subject="GPUs", text=text)

@@ -27,6 +27,9 @@ def read_pool(name: str, value: int | str | Fields, path: Path, findings: Findin
         return WRONG
     _check_meaning(value, findings)
     _check_shared(value, findings)
+    if name in MACHINE_POOLS and value.get("per"):
+        where, hint = Where(value.at("per"), "key"), "make a pool of another name for it, and let the steps take both"
+        findings.add("W214", f"`per` says nothing about `{name}`: there is one machine", where, hint=hint)
     rate = value.get("rate")
     return msgspec.structs.replace(
         _sized(name, value.get("slots"), value.at("slots") if "slots" in value else value.path, findings),
@@ -76,10 +79,8 @@ def _check_meaning(fields: Fields, findings: Findings) -> None:
 
     if "burst" in fields and "rate" not in fields and "rate" not in fields.refused:
         add("burst", "`burst` says nothing about a pool without a rate", "add `rate: 60/min`, or remove it")
-    if fields.get("slots") == "auto":
-        for key in ("adaptive", "per"):
-            if fields.get(key):
-                add(key, f"`{key}` says nothing about what the machine has", "give the pool a number of slots, or remove it")
+    if fields.get("slots") == "auto" and fields.get("adaptive"):
+        add("adaptive", "`adaptive` says nothing about what the machine has", "give the pool a number of slots, or remove it")
     elif fields.get("adaptive") and "slots" not in fields and "slots" not in fields.refused:
         add("adaptive", "`adaptive` says nothing about a pool without slots", "add `slots: 8`, or remove it")
     if "per" in fields and not has_expressions(fields["per"]):
