@@ -62,7 +62,8 @@ class Demands:
     empty without `per`. `kinds[k]` is a distinct demand, `kind[i]` that of step i, `rank[i]` its place in the order of dispatch.
     `shares` are those of COMPUTING and WAITING that anybody asks for. `heaviest[p]`: the most that a step asks of a pool.
     `paced[k]`: the pools of a demand that have a rate or a breaker. `races`: who takes which of the `race_pools`, and why.
-    `shared[k]`: the part of a demand that runs share. `of_machine`: the kinds that ask for what the machine has.
+    `shared[k]`: the part of a demand that runs share, `any_shared` whether there is any. `of_machine`: the kinds that ask for
+    what the machine has.
     `tail[i]`: how long what follows step i takes."""
 
     def __init__(self, workflow: Workflow) -> None:
@@ -87,6 +88,7 @@ class Demands:
         self.kinds: list[Demand] = []
         self.paced: list[tuple[int, ...]] = []
         self.shared: list[Demand] = []
+        self.any_shared = False
         self.of_machine: list[int] = []
         self.kind: list[int] = []
         self.shares: set[int] = set()
@@ -169,6 +171,7 @@ class Demands:
             self.kinds.append(demand)
             self.paced.append(tuple(pool for pool, _ in demand[2:] if self.spec[pool].rate or self.spec[pool].breaker))
             self.shared.append(tuple([(pool, weight) for pool, weight in demand[2:] if self.spec[pool].scope == "engine"]))
+            self.any_shared = self.any_shared or bool(self.shared[-1])
             if any(self.name[pool][0] in MACHINE_POOLS for pool, _ in demand[2:]):
                 self.of_machine.append(k)
             self.shares.add(demand[1][0])

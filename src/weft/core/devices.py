@@ -35,7 +35,7 @@ def used(state: State) -> Counter[str]:
 def asked(state: State, demand: Demand) -> int:
     """Units of GPUs in a demand."""
     pool = state.demands.number.get(GPU)
-    return next((weight for p, weight in demand if p == pool), 0)
+    return 0 if pool is None else next((weight for p, weight in demand if p == pool), 0)
 
 
 def place(state: State, demand: Demand) -> list[str] | None:

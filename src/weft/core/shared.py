@@ -19,7 +19,7 @@ from weft.core.turn import Turn
 def ask_for_leases(turn: Turn) -> None:
     """After a dispatch: give back what nobody could use, and say how many leases are wanted now."""
     leases, demands = turn.state.leases, turn.state.demands
-    if not any(demands.shared):
+    if not demands.any_shared:
         return
     wanted = {} if turn.state.halted else wanted_leases(turn.state, turn.now)
     for share in sorted({*leases.granted, *leases.asked, *wanted}):
