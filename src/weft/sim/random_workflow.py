@@ -27,6 +27,7 @@ from weft.model.workflow import (
     Step,
     Workflow,
 )
+from weft.sim.random_machine import beside, on_machine
 from weft.sim.world import Faults
 
 CONDITIONS: Final = ("inputs.go", "success() && inputs.go", "always()", "failed()", "steps.{need}.status == 'failed'")
@@ -49,11 +50,11 @@ def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
     CROWDS is a crowd."""
     if random.random() < 1 / CROWDS:
         return _crowd(random)
-    pools = {name: _pool(random) for name in ("red", "blue")} | _special_pools(random)
+    pools = {name: _pool(random) for name in ("red", "blue")}
     workflow = _workflow(random, steps_max, pools, depth=0)
     schedules: tuple[Schedule, ...] = ("dataflow", "dataflow", "dataflow", "layers", "sequential")
     last = [_step(random, [f"z{m}" for m in range(n + 1)], n, pools, 1) for n in range(random.choice((0, 0, 0, 1, 2)))]
-    return msgspec.structs.replace(
+    whole = msgspec.structs.replace(
         workflow,
         steps=(*workflow.steps, *(_with_role(each, "finally") for each in last)),
         budget=Budget(tokens=random.randint(1, 20)) if random.random() < 0.1 else None,
@@ -62,6 +63,7 @@ def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
         schedule=random.choice(schedules),
         gates=_question(random, layers=True) if random.random() < 0.1 else None,
     )
+    return on_machine(whole, beside(random))
 
 
 def _crowd(random: Random) -> Workflow:
@@ -138,7 +140,7 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         action=action,
         needs=needs,
         condition=condition,
-        resources={name: _weight(random, pool) for name, pool in pools.items() if random.random() < 0.3},
+        resources={name: random.randint(1, pool.slots or 1) for name, pool in pools.items() if random.random() < 0.3},
         max_parallel=random.randint(1, 3) if random.random() < 0.2 else None,
         priority=random.choice((0, 0, 0, 5, -5)),
         expect_s=float(random.randint(0, 10)) if random.random() < 0.5 else None,
@@ -162,25 +164,6 @@ def _question(random: Random, *, layers: bool = False) -> Approve:
         timeout_s=random.choice((None, float(random.randint(1, 20)))),
         on_timeout=random.choice(outcomes),
     )
-
-
-def _special_pools(random: Random) -> dict[str, Pool]:
-    """Now and then: pools of the machine, and pools that runs share."""
-    found = {}
-    if random.random() < 0.2:
-        found["gpu"] = Pool(slots=2 * FRACTIONS, unit=FRACTIONS) if random.random() < 0.3 else Pool(auto=True, unit=FRACTIONS)
-    if random.random() < 0.1:
-        found["mem"] = Pool(auto=True, is_bytes=True, scope=random.choice(("run", "engine")))
-    for name in ("shared", "other"):
-        if random.random() < 0.15:
-            found[name] = Pool(slots=random.randint(1, 3), scope="engine")
-    return found
-
-
-def _weight(random: Random, pool: Pool) -> int:
-    if pool.unit > 1:
-        return random.choice((pool.unit // 2, pool.unit // 4, pool.unit, pool.unit, 2 * pool.unit))
-    return random.randint(1, pool.slots or (3 if pool.auto else 1))
 
 
 def _pool(random: Random) -> Pool:
@@ -211,14 +194,14 @@ def _retry(random: Random) -> Retry:
 
 
 def random_limits(random: Random) -> Limits:
-    computing = random.choice((None, 1, 2))
+    computing, has = random.choice((None, 1, 2)), beside(random)
     return Limits(
         total=random.choice((None, 1, 2, 3)),
         computing=computing,
         waiting=random.choice((None, 1, 256)),
         adaptive=computing is not None and random.random() < 0.3,
-        pools={"gpu": FRACTIONS * random.choice((1, 2, 3)), "mem": random.choice((2, 3, 4))},
-        gpus=random.choice(((), ("0", "1"), ("GPU-a", "GPU-b", "GPU-c"))),
+        pools={"gpu": FRACTIONS * has.choice((1, 2, 3)), "mem": has.choice((2, 3, 4))},
+        gpus=has.choice(((), ("0", "1"), ("GPU-a", "GPU-b", "GPU-c"))),
     )
 
 
