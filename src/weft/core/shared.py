@@ -51,15 +51,13 @@ def wanted_leases(state: State, now: float) -> dict[Demand, int]:
 
 def _startable(state: State, kinds: list[int], now: float) -> int:
     """How many ready steps of these kinds fit together, the best kind first."""
-    free, count = Free(state), 0
+    as_it_is, free, count = Free(state), Free(state), 0
     for k in sorted(kinds, key=lambda k: state.posted[k]):
         i, left = state.posted[k][-1], len(state.ready[k])
-        while left:
-            lacking = lack_but_lease(state, i, free.__getitem__, now)
-            if lacking is not None:
-                if not lacking.weight:
-                    _await_opening(state, k, lacking.pool, now)
-                break
+        lacking = lack_but_lease(state, i, as_it_is.__getitem__, now)
+        if lacking is not None and not lacking.weight:
+            _await_opening(state, k, lacking.pool, now)
+        while left and lack_but_lease(state, i, free.__getitem__, now) is None:
             left -= 1
             count += 1
             for pool, weight in state.demands.kinds[k]:
