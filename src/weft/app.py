@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,10 +17,13 @@ from weft.core.apply import apply
 from weft.core.facts import Fact, Limits
 from weft.core.gates import refusal
 from weft.core.state import State
+from weft.here import cpu_count as cpu_count
+from weft.here import limits_here as limits_here
+from weft.here import shared_slots
+from weft.here import too_small_for as too_small_for
 from weft.model.errors import MachineError, RunLocked, UsageError
 from weft.model.output import Output
 from weft.model.workflow import (
-    FRACTIONS,
     Argv,
     Http,
     Js,
@@ -35,7 +37,7 @@ from weft.model.workflow import (
     asks_people,
     definitions,
 )
-from weft.ports import Gauge, Journal, Observer, OutputStore, Runner, SlotLeases
+from weft.ports import Gauge, Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
@@ -47,8 +49,6 @@ WAITING_MAX: Final = 256
 ANSWER_TRIES_MAX: Final = 300
 ANSWER_WAIT_S: Final = 0.1
 """An engine that comes or goes takes a moment; one that does not listen after half a minute is something else."""
-TOO_SMALL_SHOWN_MAX: Final = 8
-"""Steps that are named before a run because the machine is too small for them: more make the point no clearer."""
 RUN_ID_TRIES_MAX: Final = 100
 """A random id that is taken this often means that no id can be had."""
 
@@ -83,20 +83,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         if self.state.ended:
             return self.state.ended.status
         return "waiting" if self.state.waiting else "suspended"
-
-
-def cpu_count() -> int:
-    """Processors that this process may use; part of one counts as one."""
-    from weft.host.machine import cpus_thousandths
-
-    return -(-cpus_thousandths() // FRACTIONS)
-
-
-def limits_here(workflow: Workflow, limits: Limits) -> Limits:
-    """The same limits, with what this machine has for the pools that ask it."""
-    from weft.host import machine
-
-    return machine.limits_here(workflow, limits, os.environ)
 
 
 def limits_of(max_parallel: int | str, cpus: int) -> Limits:
@@ -416,17 +402,10 @@ def _drive(
 
     workflow = next((fact.workflow for fact in facts if isinstance(fact, f.RunCreated)), state.workflow)
     options = msgspec.structs.replace(options, limits=limits_here(workflow, options.limits))
-    for said in too_small_for(workflow):
-        options.say(said)
-    slots = _shared_slots(workflow, folder, options)
-    attached = f.EngineAttached(
-        at=0.0,
-        pid=os.getpid(),
-        host=socket.gethostname(),
-        limits=options.limits,
-        version=__version__,
-        stays=options.stays,
-    )
+    list(map(options.say, too_small_for(workflow)))
+    slots = shared_slots(workflow, folder, options.limits, options.say)
+    pid, host, stays = os.getpid(), socket.gethostname(), options.stays
+    attached = f.EngineAttached(at=0.0, pid=pid, host=host, limits=options.limits, version=__version__, stays=stays)
     opening = [fact for fact in facts if isinstance(fact, f.RunCreated | f.RetryRequested)]
     rest = [fact for fact in facts if fact not in opening]
     workers = min(cpu_count(), options.limits.total or cpu_count())
@@ -462,30 +441,6 @@ def _drive(
     if state.created and state.created.durability != "none":
         Index(folder.parents[1]).note(state.created, {state.graph.ids[i]: seconds for i, seconds in state.took_s.items()})
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
-
-
-def too_small_for(workflow: Workflow) -> list[str]:
-    """A sentence for each step that asks for more than this machine has, as far as they are shown."""
-    from weft.core.capacity import beyond
-
-    found = beyond(workflow, limits_here(workflow, Limits()))
-    return [f"step `{step}` will fail: {sentence}" for step, sentence in islice(found, TOO_SMALL_SHOWN_MAX)]
-
-
-def _shared_slots(workflow: Workflow, folder: Path, options: Options) -> SlotLeases | None:
-    """The run's part of the pools that all runs of its state folder share, if it has such pools. Raises MachineError."""
-    shared = {name: pool for name, pool in workflow.resources.items() if pool.scope == "engine"}
-    if not shared:
-        return None
-    from weft.host.leases import FileLeases
-
-    sizes = {name: options.limits.pools.get(name, pool.slots or 0) for name, pool in shared.items()}
-    leases = FileLeases(folder.parents[1] / "pools", folder.name, sizes)
-    for name, size in leases.sizes().items():
-        if size < sizes[name]:
-            declared, counts = shared[name].shown(sizes[name]), shared[name].shown(size)
-            options.say(f"pool `{name}` has {counts}, not {declared}, while another run goes on whose file says so")
-    return leases
 
 
 def _runners(workflow: Workflow, folder: Path, workers: int, options: Options) -> dict[type, Runner]:

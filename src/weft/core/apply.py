@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from weft.core import facts as f
+from weft.core import lending
 from weft.core.facts import Fact
 from weft.core.growth import grown
 from weft.core.state import Attempt, State, at_gate, layer_gate
@@ -199,20 +200,6 @@ def _suspend_requested(state: State, fact: f.SuspendRequested) -> None:
 
 def _pressure_observed(state: State, fact: f.PressureObserved) -> None:
     pass  # what follows from it is a fact of its own
-
-
-def _pool_leased(state: State, fact: f.PoolLeased) -> None:
-    share = state.demands.share(fact.units)
-    state.leases.note_leased(share)
-    state.stirred.add(share[0][0])
-
-
-def _pool_busy(state: State, fact: f.PoolBusy) -> None:
-    state.leases.note_busy(state.demands.share(fact.units), tuple(fact.runs))
-
-
-def _leases_returned(state: State, fact: f.LeasesReturned) -> None:
-    state.leases.note_gone(state.demands.share(fact.units), fact.count)
 
 
 def _units_reserved(state: State, fact: f.UnitsReserved) -> None:
@@ -482,9 +469,9 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.SuspendRequested: _suspend_requested,
     f.RetryRequested: _retry_requested,
     f.PressureObserved: _pressure_observed,
-    f.PoolLeased: _pool_leased,
-    f.PoolBusy: _pool_busy,
-    f.LeasesReturned: _leases_returned,
+    f.PoolLeased: lending.leased,
+    f.PoolBusy: lending.busy,
+    f.LeasesReturned: lending.returned,
     f.UnitsReserved: _units_reserved,
     f.PoolResized: _pool_resized,
     f.BreakerOpened: _breaker_opened,
