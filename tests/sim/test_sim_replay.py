@@ -44,6 +44,8 @@ def test_a_run_under_its_own_limits(seed: int) -> None:
         return
     if any(isinstance(x, f.FingerprintTaken) for x in facts):
         return  # how long that takes is not recorded
+    if sum(isinstance(x, f.EngineAttached) for x in facts) > 1 and any(pool.rate for pool in workflow.resources.values()):
+        return  # another engine begins with empty buckets
     again, player = played(past_of(facts))
     assert player.now == pytest.approx(makespan_s(facts))
     assert player.state.status == world.state.status

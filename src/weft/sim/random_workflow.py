@@ -68,7 +68,8 @@ def random_workflow(random: Random, steps_max: int = 16) -> Workflow:
 
 def _crowd(random: Random) -> Workflow:
     """Many small steps in a pool, and one that needs it whole: it is overtaken until units are reserved for it."""
-    pools = {"red": Pool(slots=CROWD_SLOTS), "blue": Pool(slots=CROWD)}
+    breaker = Breaker(failures=1, cooldown_s=1.0) if random.random() < 0.5 else None
+    pools = {"red": Pool(slots=CROWD_SLOTS), "blue": Pool(slots=CROWD, breaker=breaker)}
     small = [
         Step(id=f"s{n}", action=Sleep(seconds=1.0), resources={"red": 1, "blue": 1}, expect_s=float(random.randint(1, 9)))
         for n in range(CROWD)
