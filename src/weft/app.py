@@ -28,6 +28,7 @@ from weft.model.workflow import (
     Http,
     Js,
     Lua,
+    Plugin,
     Python,
     Shell,
     Sleep,
@@ -279,13 +280,22 @@ EXTRAS: Final = {**GUESTS, Http: ("http", "httpx", "an HTTP request")}
 
 
 def require_extras(workflow: Workflow) -> None:
-    """Raise MachineError if a step needs a library that is not installed."""
+    """Raise MachineError if a step needs a library or a plugin that is not installed."""
     from importlib.util import find_spec
 
     for path, step in definitions(workflow):
         extra, module, language = EXTRAS.get(type(step.action), ("", "", ""))
         if extra and find_spec(module) is None:
             raise MachineError(f"step `{path}` is {language}, for which a library is missing: pip install 'weft[{extra}]'")
+        if isinstance(step.action, Plugin) and (wrong := missing_plugin(step.action)):
+            raise MachineError(f"step `{path}`: {': '.join(wrong)}")
+
+
+def missing_plugin(action: Plugin) -> tuple[str, str] | None:
+    """What is wrong with a plugin, and what to do about it, if it is not installed. Nothing of it is imported."""
+    from weft.host.plugins import missing
+
+    return missing(action.package, action.name)
 
 
 def samples(workflow: Workflow, state_folder: Path, time_scale: float) -> "list[Sample]":
@@ -460,14 +470,14 @@ def _runners(workflow: Workflow, folder: Path, workers: int, options: Options) -
         if options.recorder:
             shell.wrap = options.recorder.wrap
             runners[Shell] = runners[Argv] = options.recorder.sampled(shell)
-    if Python in kinds:
+    if kinds & {Python, Plugin}:
         from weft.executors.processes import ProcessExecutor
         from weft.runners.python import PythonRunner
 
         executor = ProcessExecutor(base, folder, folder.name)
         executor.watch = options.recorder.file if options.recorder else None
-        executor.prewarm(min(workers, sum(isinstance(action, Python) for action in actions)))
-        runners[Python] = PythonRunner(executor)
+        executor.prewarm(min(workers, sum(isinstance(action, Python | Plugin) for action in actions)))
+        runners[Python] = runners[Plugin] = PythonRunner(executor)
     if kinds & GUESTS.keys():
         from weft.executors.processes import ProcessExecutor
         from weft.runners.guests import GuestRunner

@@ -25,7 +25,7 @@ def run(tmp_path: Path, name: str, *inputs: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.weft.yaml")), ids=lambda path: path.name)
 def test_it_loads(path: Path) -> None:
     loaded = load(path.read_bytes(), str(path), read=read_source, outside=Outside(evaluate_lua=evaluate_lua))
     assert [problem.code for problem in loaded.problems] == (["W501"] if path.name == "races.weft.yaml" else [])
@@ -139,6 +139,26 @@ def test_shared_pool(tmp_path: Path) -> None:
         told, complaints = first.communicate(timeout=100)
     assert (first.returncode, second.returncode) == (0, 0), complaints + second.stderr
     assert json.loads(told)["one"] != json.loads(second.stdout)["one"]
+
+
+def test_reuse(tmp_path: Path) -> None:
+    first, second = run(tmp_path, "reuse"), run(tmp_path, "reuse")
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert json.loads(first.stdout) == json.loads(second.stdout) == {"rows": "2", "total": 374.5}
+    assert [line.split()[1:3] for line in second.stderr.splitlines() if "as in run" in line] == [
+        ["reused", "table"],
+        ["reused", "clean"],
+        ["reused", "total"],
+    ]
+    other = run(tmp_path, "reuse", "tax=19")
+    assert json.loads(other.stdout)["total"] == 416.5
+    assert "changed    total  with.tax" in other.stderr
+    until = run(tmp_path, "reuse", "--no-reuse", "--until", "clean")
+    assert json.loads(until.stdout) == {"rows": "2"}
+    (tmp_path / "clean.csv").write_text("west,1\n")
+    mended = run(tmp_path, "reuse")
+    assert json.loads(mended.stdout)["total"] == 374.5
+    assert "`clean.csv`, which it wrote, has changed since" in mended.stderr
 
 
 def test_failures(tmp_path: Path) -> None:

@@ -2,19 +2,21 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
+import msgspec
 
 from weft.engine.folder import RunFolder
 from weft.formats import Budgets, Loaded, Outside
 from weft.model import shape
 from weft.model.errors import Bug, UsageError, WeftError
 from weft.model.options import SETTINGS, Setting
-from weft.model.problem import Place
+from weft.model.problem import Place, Problem
+from weft.model.workflow import Plugin, definitions
 from weft.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -103,8 +105,22 @@ def look_at(file: str, settings: Settings) -> tuple[Loaded, bytes]:
         return Loaded(None, tuple(problems), "", lambda step: Place(file)), b""
     form = settings["format"] or None
     read = partial(read_source, size_max=budgets.json_bytes_max)
-    scale = settings["time_scale"]
-    return load_format(data, file, format=form, budgets=budgets, time_scale=scale, read=read, outside=_outside()), data
+    scale, outside = settings["time_scale"], _outside()
+    loaded = load_format(data, file, format=form, budgets=budgets, time_scale=scale, read=read, outside=outside)
+    if missing := list(_missing_plugins(loaded)):
+        loaded = msgspec.structs.replace(loaded, workflow=None, problems=(*loaded.problems, *missing))
+    return loaded, data
+
+
+def _missing_plugins(loaded: Loaded) -> Iterator[Problem]:
+    """Plugins that are not installed, as their metadata tells: only a worker that runs one imports it."""
+    for path, step in definitions(loaded.workflow) if loaded.workflow else ():
+        if not isinstance(step.action, Plugin):
+            continue
+        from weft.host.plugins import missing
+
+        if wrong := missing(step.action.package, step.action.name):
+            yield Problem(code="W320", message=f"step `{path}`: {wrong[0]}", place=loaded.places(path), hint=wrong[1])
 
 
 def _outside() -> Outside:

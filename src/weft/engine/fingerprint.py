@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from weft.host.contents import DIGEST_BYTES
-from weft.model.workflow import Action, Argv, Python, Shell, Step, Value, Wasm
+from weft.host.plugins import version_of
+from weft.model.workflow import Action, Argv, Plugin, Python, Shell, Step, Value, Wasm
 
 FORMAT: Final = 1
 """Goes up when the same parts would stand for something else, so that no older success is taken for the same."""
@@ -59,6 +60,9 @@ def _action(action: Action, cwd: str) -> Iterator[tuple[str, Value]]:
             yield "python", target
             module = target.partition(":")[0]
             yield f"module {module}", _source(module, cwd)
+        case Plugin(package=package, name=name):
+            yield "uses", [package, name]
+            yield f"version of {package}", version_of(package)
         case Wasm(module=module, function=function):
             yield "wasm", [module, function]
             yield f"module {module}", _bytes(os.path.join(cwd, module)).hex()

@@ -39,6 +39,7 @@ from weft.model.workflow import (
     Input,
     Js,
     Lua,
+    Plugin,
     Python,
     Retry,
     Shell,
@@ -58,6 +59,7 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     Argv: ("shell",),
     Python: ("shell", "output"),
     **dict.fromkeys((Lua, Js, Wasm), ("shell", "output", "env", "secrets")),
+    Plugin: ("shell", "output"),
     Http: ("shell", "output", "with", "env", "cwd"),
     Flow: (
         *("shell", "output", "secrets", "cwd", "retry", "timeout", "deadline", "resources", "expect", "priority", "drain"),
@@ -72,9 +74,9 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
 """Keys that say nothing about a step of this kind."""
 
 _DATA = {
-    **dict.fromkeys((Shell, Python, Lua, Js, Wasm), ("with", "env", "versions", *_SHARED)),
+    **dict.fromkeys((Shell, Python, Lua, Js, Wasm, Plugin), ("with", "env", "versions", *_SHARED)),
     Argv: ("run", "with", "env", "versions", *_SHARED),
-    Http: ("http", *_SHARED),
+    Http: ("http", "versions", *_SHARED),
     **dict.fromkeys((Flow, Sleep), ("with", "env", *_SHARED)),
     Approve: (),
 }
@@ -89,6 +91,7 @@ _KIND_KEYS = {
     Wasm: "wasm",
     Http: "http",
     Flow: "flow",
+    Plugin: "uses",
     Sleep: "sleep",
     Approve: "approve",
 }
@@ -321,6 +324,8 @@ class _Loader:
             return Python(code=literal(python))
         if "http" in fields:
             return read_http(fields, self.findings)
+        if "uses" in fields:
+            return Plugin(*fields["uses"].split("/"))
         if "wasm" in fields:
             return Wasm(module=fields["wasm"])
         for language, kind in _LANGUAGES.items():
@@ -343,7 +348,7 @@ class _Loader:
             self.findings.add("W214", message, Where(fields.at("drain"), "key"), hint=hint)
 
     def _check_reuse(self, fields: Fields) -> None:
-        if "versions" in fields and not fields.get("reuse"):
+        if "versions" in fields and self._written(fields.path).get("reuse", False) is False:
             message, hint = "`versions` says nothing about a step that is not reused", "add `reuse: true`, or remove it"
             self.findings.add("W214", message, Where(fields.at("versions"), "key"), hint=hint)
 

@@ -17,6 +17,7 @@ from weft.model.shape import (
     INTEGER_MAX,
     INTEGER_MIN,
     NAME,
+    PLUGIN,
     Amount,
     Anything,
     Boolean,
@@ -377,6 +378,8 @@ class Reader:
 
 def _valid_name(text: str, pattern: str) -> str:
     """What names are made of, and one that is close to this text, as a hint."""
+    if pattern == PLUGIN:
+        return "write the name of a package and that of a kind of step, as in `acme-words/count`"
     if pattern not in (NAME, ENV_NAME):
         return "give it a name in one line"
     signs, rule = (r"\w-", "letters, digits, `_` and `-`") if pattern == NAME else (r"\w", "letters, digits and `_`")

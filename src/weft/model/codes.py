@@ -374,6 +374,13 @@ CODES: dict[str, Code] = {
         "inputs:\n  day: { type: string, default: 31 }\n" + _HELLO,
         'inputs:\n  day: { type: string, default: "31" }\n' + _HELLO,
     ),
+    "W320": Code(
+        "a plugin that is not installed",
+        "A step uses a kind of step that no installed package brings. What is installed is known from the metadata of packages; "
+        "nothing of them is run to find out.",
+        "Install the package into the environment of weft, or correct the name; `pip show -f PACKAGE` lists what it brings, in "
+        "`entry_points.txt` under `weft.kinds`.",
+    ),
     "W321": Code(
         "sub-workflows contain each other",
         "The steps of a sub-workflow join those of the file that has it. A file that contains itself, directly or through "

@@ -13,6 +13,7 @@ from weft.model.shape import (
     ENV_NAME,
     INTEGER_MAX,
     NAME,
+    PLUGIN,
     Amount,
     Anything,
     Boolean,
@@ -327,6 +328,12 @@ _STEP = (
         "of 400 or more is a failure with the exception `HTTP404` or the like; a server's Retry-After is honoured.",
         "https://example.org/rows",
     ),
+    Key(
+        "uses",
+        Text(PLUGIN, "a plugin"),
+        "A kind of step that an installed Python package brings, as `package/kind`. It gets `with` and returns the output.",
+        "acme-words/count",
+    ),
     Key("sleep", Duration(), "Wait this long, and do nothing.", "250ms"),
     APPROVE,
     Key(
@@ -446,9 +453,9 @@ _MEANT = {
 }
 """Keys of a step in other tools."""
 
-_KINDS = ("run", "python", "lua", "js", "wasm", "http", "flow", "sleep", "approve")
+_KINDS = ("run", "python", "lua", "js", "wasm", "http", "uses", "flow", "sleep", "approve")
 _LATER = (
-    *("tool", "agent", "uses"),
+    *("tool", "agent"),
     *("fallback", "rerun"),
 )
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)

@@ -81,6 +81,13 @@ class Http(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", ta
     secret_headers: dict[str, str] = {}
 
 
+class Plugin(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="plugin"):
+    """`uses`: a kind of step that an installed package brings, by its name there."""
+
+    package: str
+    name: str
+
+
 class Sleep(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="sleep"):
     """`sleep`: wait so many seconds."""
 
@@ -112,7 +119,7 @@ class Approve(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag
     on_timeout: OnTimeout = "reject"
 
 
-Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Sleep | Flow | Approve
+Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Plugin | Sleep | Flow | Approve
 
 WAITING_ACTIONS: tuple[type, ...] = (Sleep, Http, Approve)
 """Actions that wait rather than compute: `max_parallel: auto` gives them a limit of their own."""

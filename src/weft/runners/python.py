@@ -1,26 +1,31 @@
-"""`python`: source text that defines `run`, or `module:function`. What to call is data; an executor makes the call."""
+"""`python`: source text that defines `run`, or `module:function`; `uses`: a kind of step that another package brings.
+
+What to call is data; an executor makes the call.
+"""
 
 import asyncio
 
 import msgspec
 
 from weft.model.output import ErrorRecord
-from weft.model.workflow import Python, Value
+from weft.model.workflow import Plugin, Python, Value
 from weft.ports import Ended, Executor, Job, JobKey, Report
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """What weft.executors.worker understands: exactly one of `code`, `target` and `guest`, and the arguments."""
+    """What weft.executors.worker understands: exactly one of `code`, `target`, `plugin` and `guest`, and the arguments."""
 
     inputs: dict[str, Value]
     code: str = ""
     target: str = ""
+    plugin: tuple[str, str] = ("", "")
+    """A package and the kind of step that it brings."""
     guest: str = ""
     """Path of the module of weft.guests whose `run` is called."""
 
 
 class PythonRunner:
-    """Runs Python actions on an executor, which it owns."""
+    """Runs Python and Plugin actions on an executor, which it owns."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -37,6 +42,8 @@ class PythonRunner:
 
     def request(self, job: Job) -> Request:
         """What the worker is asked to call."""
+        if isinstance(job.action, Plugin):
+            return Request(job.inputs, plugin=(job.action.package, job.action.name))
         assert isinstance(job.action, Python)
         return Request(job.inputs, job.action.code, job.action.target)
 

@@ -15,7 +15,7 @@ from weft.core.status import Status
 from weft.core.why import status_word, why
 from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.units import format_duration, format_size
-from weft.model.workflow import Approve, Argv, Flow, Http, Js, Lua, Python, Shell, Sleep, Step, Wasm
+from weft.model.workflow import Approve, Argv, Flow, Http, Js, Lua, Plugin, Python, Shell, Sleep, Step, Wasm
 from weft.views.runs import moment
 from weft.views.story import STOPPED, message, skip_reason, spent
 from weft.views.summary import run_status
@@ -319,6 +319,8 @@ def _action(step: Step) -> tuple[str, str]:
             return "lua", code
         case Js(code=code):
             return "js", code
+        case Plugin(package=package, name=name):
+            return "uses", f"{package}/{name}"
         case Wasm(module=module):
             return "wasm", module
         case Http(url=url, method=method):
