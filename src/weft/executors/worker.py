@@ -118,9 +118,8 @@ def find_function(call: dict[str, Any], codes: dict[str, CodeType]) -> Any:
     """The `run` of the step's code, or the function that its target names."""
     request = call["request"]
     if path := request.get("guest"):
-        return _guest(path).run
-    if plugin := request.get("plugin"):
-        return _plugin(*plugin)
+        guest = _guest(path)
+        return guest.find(*request["plugin"]) if "plugin" in request else guest.run
     if target := request.get("target"):
         name, _, path = target.partition(":")
         import importlib
@@ -139,23 +138,6 @@ def find_function(call: dict[str, Any], codes: dict[str, CodeType]) -> Any:
     if not callable(function := module.__dict__.get("run")):
         raise Failure("error", "the code defines no function `run`", "def run(…): its parameters are the keys of `with`")
     return function
-
-
-def _plugin(package: str, kind: str) -> Any:
-    """The `run` of a new object of the class that an installed package names for this kind of step."""
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    try:
-        entries = [entry for entry in distribution(package).entry_points if (entry.group, entry.name) == ("weft.kinds", kind)]
-    except PackageNotFoundError:
-        raise Failure("error", f"the package `{package}` is not installed", f"pip install {package}") from None
-    if not entries:
-        raise Failure("error", f"the package `{package}` has no kind of step `{kind}`", f"pip install -U {package}")
-    made = entries[0].load()
-    run = getattr(made() if isinstance(made, type) else made, "run", None)
-    if not callable(run):
-        raise Failure("error", f"`{entries[0].value}` of the package `{package}` has no method `run`", "tell its author")
-    return run
 
 
 def _guest(path: str) -> ModuleType:

@@ -4,22 +4,27 @@ What to call is data; an executor makes the call.
 """
 
 import asyncio
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from weft import guests
 from weft.model.output import ErrorRecord
 from weft.model.workflow import Plugin, Python, Value
 from weft.ports import Ended, Executor, Job, JobKey, Report
 
+PLUGIN: Final = Path(guests.__file__).parent / "plugin.py"
+
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """What weft.executors.worker understands: exactly one of `code`, `target`, `plugin` and `guest`, and the arguments."""
+    """What weft.executors.worker understands: exactly one of `code`, `target` and `guest`, and the arguments."""
 
     inputs: dict[str, Value]
     code: str = ""
     target: str = ""
     plugin: tuple[str, str] = ("", "")
-    """A package and the kind of step that it brings."""
+    """A package and the kind of step that it brings: the guest finds what is called."""
     guest: str = ""
     """Path of the module of weft.guests whose `run` is called."""
 
@@ -43,7 +48,7 @@ class PythonRunner:
     def request(self, job: Job) -> Request:
         """What the worker is asked to call."""
         if isinstance(job.action, Plugin):
-            return Request(job.inputs, plugin=(job.action.package, job.action.name))
+            return Request(job.inputs, plugin=(job.action.package, job.action.name), guest=str(PLUGIN))
         assert isinstance(job.action, Python)
         return Request(job.inputs, job.action.code, job.action.target)
 
