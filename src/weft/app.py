@@ -287,15 +287,11 @@ def require_extras(workflow: Workflow) -> None:
         extra, module, language = EXTRAS.get(type(step.action), ("", "", ""))
         if extra and find_spec(module) is None:
             raise MachineError(f"step `{path}` is {language}, for which a library is missing: pip install 'weft[{extra}]'")
-        if isinstance(step.action, Plugin) and (wrong := missing_plugin(step.action)):
-            raise MachineError(f"step `{path}`: {': '.join(wrong)}")
+        if isinstance(step.action, Plugin):
+            from weft.host.plugins import missing
 
-
-def missing_plugin(action: Plugin) -> tuple[str, str] | None:
-    """What is wrong with a plugin, and what to do about it, if it is not installed. Nothing of it is imported."""
-    from weft.host.plugins import missing
-
-    return missing(action.package, action.name)
+            if wrong := missing(step.action.package, step.action.name):
+                raise MachineError(f"step `{path}`: {': '.join(wrong)}")
 
 
 def samples(workflow: Workflow, state_folder: Path, time_scale: float) -> "list[Sample]":
