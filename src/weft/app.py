@@ -42,7 +42,7 @@ from weft.ports import Gauge, Journal, Observer, OutputStore, Runner
 
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
-    from weft.core.selection import Before, Chosen, Selection
+    from weft.core.selection import Selection
     from weft.host.recording import Recorder
 
 WAITING_MAX: Final = 256
@@ -130,13 +130,13 @@ def start(
     """
     from weft import __version__
     from weft.core.selection import Selection
-    from weft.earlier import take_over
+    from weft.earlier import first_choice, take_over
 
     require_extras(workflow)
     if workflow.durability == "none" and asks_people(workflow):
         raise UsageError("the workflow waits for people, who answer to its journal: `durability: none` keeps none")
     secrets = secret_values(workflow.secrets)
-    chosen, earlier = _chosen(workflow, inputs, selection, before, str(project))
+    chosen, earlier = first_choice(workflow, inputs, selection, before, str(project))
     run, folder, journal, store = _create(workflow, state_folder)
     if before and earlier:
         try:
@@ -175,19 +175,6 @@ def _remove(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _chosen(
-    workflow: Workflow, inputs: Mapping[str, Value], selection: "Selection | None", before: Path | None, project: str
-) -> "tuple[Chosen, Before | None]":
-    """What is run, before anything is made. Raises UsageError."""
-    from weft.core.selection import Chosen, Selection, choose
-    from weft.earlier import look_back
-
-    if selection is None and before is None:
-        return Chosen(given={}, left_out=()), None
-    earlier = look_back(before, project) if before else None
-    return choose(workflow, inputs, selection or Selection(), earlier), earlier
 
 
 def again(folder: Path, options: Options, selection: "Selection", limits: Limits | None = None) -> Result:
