@@ -160,7 +160,7 @@ def start(
         time_scale=time_scale,
         version=__version__,
         estimates=_estimates(workflow, state_folder, time_scale, options.limits),
-        reuse=reuse,
+        reuse=reuse and not (selection and selection.names_what_runs),
         origin=earlier.run if earlier else "",
         given=chosen.given,
         left_out=chosen.left_out,

@@ -94,4 +94,5 @@ def test_reuse_is_told(weft: Weft) -> None:
     assert weft("why", "@", "a").out == f"a was reused: it was not run: it succeeded with the same fingerprint in run {first}\n"
     assert "changed    a  with.n" in weft("run", "w.weft.yaml", "n=2").err
     assert f"it was not reused: since it succeeded in run {first}, `with.n` changed" in weft("why", "@", "a").out
-    assert "anew       a  the run was started with `--no-reuse`" in weft("run", "w.weft.yaml", "--no-reuse").err
+    assert "anew       a" in weft("retry", "@", "--only", "a").err
+    assert "anew       a  the run was started so that it runs in any case" in weft("run", "w.weft.yaml", "--no-reuse").err

@@ -96,7 +96,7 @@ class RunCreated(Base, frozen=True, omit_defaults=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     """Steps that were not selected: they are skipped, as if their `if` were false."""
     reuse: bool = True
-    """False: steps with `reuse` run all the same."""
+    """False: steps with `reuse` run all the same, as somebody asked for it or named what is to run."""
 
 
 class EngineAttached(Base, frozen=True, omit_defaults=True, kw_only=True):

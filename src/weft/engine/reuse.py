@@ -85,7 +85,7 @@ class Reuse:
         parts |= {READS + path: digest for path, digest in files.items()}
         taken = f.FingerprintTaken(at=0.0, step=id_, parts=parts)
         if not looks:
-            return msgspec.structs.replace(taken, note="the run was started with `--no-reuse`")
+            return msgspec.structs.replace(taken, note="the run was started so that it runs in any case")
         note = ""
         for success in self._successes.find(id_, key_of(parts), CANDIDATES_MAX):
             refused, given = self._take_over(success, writes)
