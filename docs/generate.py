@@ -6,6 +6,7 @@ A test compares the pages with what this would write.
 from pathlib import Path
 
 from weft.model.codes import CODES, Code
+from weft.model.keys import Keys
 from weft.model.shape import (
     Amount,
     Anything,
@@ -23,11 +24,11 @@ from weft.model.shape import (
     Size,
     Text,
 )
-from weft.model.spec import RECORDS, Keys
+from weft.model.spec import RECORDS
 
 HERE = Path(__file__).parent
 NOTICE = "<!-- Made by docs/generate.py from the code; change it there. -->"
-ANCHORS = {"step": "a-step", "listed_step": "a-step-in-a-list", "input": "an-input", "pool": "a-pool"}
+ANCHORS = {"step": "a-step", "listed_step": "a-step-in-a-list", "input": "an-input", "pool": "a-pool", "fallback": "a-fallback"}
 
 
 def main() -> None:

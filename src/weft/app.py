@@ -200,9 +200,10 @@ def again(folder: Path, options: Options, selection: "Selection", limits: Limits
     )
 
 
-def resume(folder: Path, options: Options, limits: Limits | None = None) -> Result:
-    """Go on with a run. `limits` replaces those that its last engine had. Raises UsageError if it has ended."""
-    return _reopen(folder, options, limits, [])
+def resume(folder: Path, options: Options, limits: Limits | None = None, answers: Sequence[f.InterruptAnswered] = ()) -> Result:
+    """Go on with a run. `limits` replaces those that its last engine had; `answers` say what becomes of interrupted steps. Raises
+    UsageError if it has ended, or an answer does not fit."""
+    return _reopen(folder, options, limits, list(answers))
 
 
 def cancel(folder: Path, options: Options, *, by: str, reason: str = "") -> Result | None:
@@ -349,12 +350,23 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
 
 
 def _refuse_unfit(state: State, run: str, then: list[f.Observed]) -> None:
-    """Only a run that has not ended can go on or be cancelled, only one that ended badly can be retried, only an open gate be
-    answered."""
+    """Only a run that has not ended can go on or be cancelled, only one that ended badly can be retried, and only an open gate
+    and an interrupted step be answered."""
     for fact in then:
         wrong = refusal(state, fact, max(time.time(), state.now)) if isinstance(fact, f.GateAnswered) else ""
         if wrong and isinstance(fact, f.GateAnswered):
             raise UsageError(f"run `{run}` has ended; {wrong}" if state.ended and fact.gate not in state.answers else wrong)
+    interrupted = {state.graph.ids[i]: state.steps[i].rerun for i in state.interrupted}
+    # what its engine took with it is interrupted when the next one comes
+    interrupted |= {state.graph.ids[i]: state.steps[i].rerun for i in state.alive if state.steps[i].rerun != "always"}
+    for fact in then:
+        if not isinstance(fact, f.InterruptAnswered) or state.ended:
+            continue
+        if fact.step not in interrupted:
+            named = ", ".join(f"`{id_}`" for id_ in interrupted) or "none is"
+            raise UsageError(f"step `{fact.step}` of run `{run}` is not interrupted; {named}")
+        if fact.answer == "again" and interrupted[fact.step] == "never":
+            raise UsageError(f"step `{fact.step}` says `rerun: never`: say `--done {fact.step}` or `--give-up {fact.step}`")
     again = any(isinstance(fact, f.RetryRequested) for fact in then)
     if again and not state.ended:
         raise UsageError(f"run `{run}` has not ended; `weft resume {run}` goes on with it")

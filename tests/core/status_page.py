@@ -32,6 +32,8 @@ CAUSES = {
     Event.EXPANDED: "a fan-out or a sub-workflow got its steps (`steps_added`), or a fallback is tried (`fallback_started`)",
     Event.REOPENED: "parts of it did not succeed, and somebody asked the ended run to go on (`retry_requested`)",
     Event.REUSED: "its output was taken from an earlier run: of the same fingerprint (`step_reused`), or as the run was created",
+    Event.INTERRUPTED: "its attempt was lost, and `rerun` lets a person decide (`step_interrupted`)",
+    Event.TOLD: "somebody has decided about the interrupted step (`interrupt_answered`)",
     Event.REPEATED: "it belongs to `finally`, and somebody asked the ended run to go on (`retry_requested`)",
     Event.SUCCEEDED: "it succeeded without an attempt of its own (`step_succeeded`)",
     Event.OPENED: "somebody is asked at its gate (`gate_opened`)",

@@ -19,6 +19,7 @@ what happened is only noted, `dropped` if not even that. A line without an arrow
     a ok, a fails, a fails exit 22, a fails silently, a raises OSError, a throttled 30, a cancelled, a lost, a spawned 77
                                            what the last attempt of a did; `a#1 ok`: attempt 1
     a ok uses 5, a fails uses 5            and what it reported: 5 tokens, a cost of 0.5
+    a again, a done, a give_up             what somebody says of an interrupted step
     a true, a false, a broken              the verdict of its `if`
     a keys red=x                           the keys of its pools
     pressure 0.9 0                         that on CPU and memory
@@ -140,6 +141,8 @@ class Story:
                 self.state = replay(self.facts)
                 yield f.RetryRequested(at=0.0, by="somebody")
                 yield f.EngineAttached(at=0.0, pid=3, host="h", limits=self.limits, stays=bool(stays))
+            case [id_, "again" | "done" | "give_up" as answer]:
+                yield f.InterruptAnswered(at=0.0, step=id_, answer=answer, by="somebody")
             case ["cancel"]:
                 yield f.CancelRequested(at=0.0, by="somebody")
             case ["drain" | "kill" as how]:
@@ -178,7 +181,9 @@ class Story:
             if self.state.ended:
                 return
             if self.state.left:
-                self.tell(", ".join(["crash", *(f"approve {gate}" for gate in self.state.asking)]))
+                said = [f"approve {gate}" for gate in self.state.asking]
+                said += [f"{self.state.graph.ids[i]} done" for i in self.state.interrupted]
+                self.tell(", ".join(["crash", *said]))
                 continue
             ids, todo = self.state.graph.ids, list[str]()
             todo += [f"{ids[i]} ok" for i in self.state.alive]
@@ -364,6 +369,8 @@ def _words(fact: Fact) -> str:
             return f"retry {step} at {until:g}"
         case f.StepsAdded(parent=parent, keys=keys, steps=steps):
             return f"expand {parent} ({' '.join(keys)})" if parent else f"add {' '.join(step.id for step in steps)}"
+        case f.StepInterrupted(step=step):
+            return f"interrupt {step}"
         case f.FallbackStarted(step=step, fallback=fallback):
             return f"try {fallback} for {step}"
         case f.BudgetSpent(usage=usage):

@@ -252,3 +252,57 @@ def test_what_is_taken_though_it_has_changed_is_named() -> None:
     edited = flow(step("a", env={"X": "1"}), step("b", "a"))
     told = choose(edited, {}, Selection(only=("b",)), before(flow(step("a"), step("b", "a"))))
     assert (of(told), told.changed) == ("a", ("a",))
+
+
+# ---- fallbacks and finally ----
+
+
+def fallback(id_: str, needs: str = "", **settings: Any) -> Step:
+    return step(id_, needs, role="fallback", **settings)
+
+
+BACKED = flow(
+    step("a", fallback="f"),
+    fallback("f", fallback="g"),
+    fallback("g"),
+    step("b", "a"),
+    step("c", fallback="h"),
+    fallback("h"),
+    step("z", role="finally"),
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "told"),
+    [(Selection(until=("c",)), "| a b"), (Selection(skip=("z", "f")), "| f z"), (Selection(), "")],
+)
+def test_what_has_a_role_is_run_when_it_is_needed(selection: Selection, told: str) -> None:
+    assert of(choose(BACKED, {}, selection)) == told
+
+
+RESCUED = "begin; a fails; f fails; g ok"
+
+
+def test_the_output_of_a_fallback_is_given_as_that_of_its_step() -> None:
+    old = before(BACKED, RESCUED)
+    assert of(choose(BACKED, {}, Selection(from_=("b",)), old)) == "a c"
+    assert of(choose(BACKED, {}, Selection(), old)) == "a b c"
+
+
+def test_a_changed_fallback_is_run_if_its_output_was_taken() -> None:
+    def edited(*ids: str) -> Workflow:
+        steps = [msgspec.structs.replace(each, action=Argv(argv=("new",))) if each.id in ids else each for each in BACKED.steps]
+        return msgspec.structs.replace(BACKED, steps=tuple(steps))
+
+    old = before(BACKED, RESCUED)
+    assert of(choose(edited("f"), {}, Selection(), old)) == "c"
+    assert of(choose(edited("h", "z"), {}, Selection(), old)) == "a b c"
+    without = flow(step("a"), step("b", "a"), step("c"))
+    assert of(choose(without, {}, Selection(), old)) == "b c" or of(choose(without, {}, Selection(), old)) == "c"
+
+
+def test_a_fallback_that_is_a_fan_out_gives_no_output_of_its_own() -> None:
+    workflow = flow(step("a", fallback="f"), wide("f", role="fallback"), step("b", "a"))
+    old = before(workflow, "begin; a fails; f items x; f[x] ok")
+    with pytest.raises(UsageError, match="of which run `old` has none"):
+        choose(workflow, {}, Selection(from_=("b",)), old)

@@ -16,10 +16,11 @@ from weft.formats import load
 from weft.formats.schema import example, fragment, schema
 from weft.host.source import read_source
 from weft.model.codes import CODES
+from weft.model.keys import Key
 from weft.model.options import SETTINGS
 from weft.model.problem import Problem
 from weft.model.shape import DURATION, RATE, SIZE, Either, ListOf, MapOf, Shape
-from weft.model.spec import RECORDS, RESERVED_ENV, Key
+from weft.model.spec import RECORDS, RESERVED_ENV
 from weft.model.units import parse_duration, parse_rate, parse_size
 from weft.model.workflow import Value
 

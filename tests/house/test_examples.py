@@ -231,3 +231,51 @@ def test_the_demo_copes_with_a_missing_package(tmp_path: Path) -> None:
         "documented": 0,
         "reminders": 1,
     }
+
+
+def test_fallback(tmp_path: Path) -> None:
+    done = run(tmp_path, "fallback", "-q")
+    assert done.returncode == 0, done.stderr
+    outputs = json.loads(done.stdout)
+    assert outputs["bill"] == "the price is unknown"
+    assert outputs["why_not"]["exit_code"] == 3
+    assert outputs["pages"] == {"0": "fresh news", "1": "old shop", "2": "fresh web"}
+    (tmp_path / "yesterday.txt").write_text("41\n")
+    assert json.loads(run(tmp_path, "fallback", "-q").stdout)["bill"] == "the price is 41"
+    assert json.loads(run(tmp_path, "fallback", "market=open", "-q").stdout)["why_not"] is None
+
+
+@pytest.mark.parametrize(("wrong", "status"), [("false", "succeeded"), ("true", "failed")])
+def test_finally(tmp_path: Path, wrong: str, status: str) -> None:
+    done = run(tmp_path, "finally", f"go_wrong={wrong}")
+    assert done.returncode == (wrong == "true"), done.stderr
+    assert not (tmp_path / "server.txt").exists()
+    assert f"has {status}, the tests have {status}" in (tmp_path / "told.txt").read_text()
+    outputs = json.loads(done.stdout)
+    assert outputs["server"] == "http://localhost:8000"
+    assert (outputs["tests"] is None) == (wrong == "true")
+
+
+def test_budget(tmp_path: Path) -> None:
+    done = run(tmp_path, "budget")
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout) == {"answers": ["an answer", "another answer", None]}
+    assert "the budget is spent" in done.stderr
+    assert "1,200 tokens, cost 1.2 of the budget of 1,000 tokens, cost 2.5" in done.stderr
+    assert run(tmp_path, "budget", "tokens=100").returncode == 0
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    assert run(tmp_path, "interrupted").returncode == -9
+    weft = [str(Path(sys.executable).with_name("weft")), "resume"]
+    waits = subprocess.run(weft, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert waits.returncode == 3, waits.stderr
+    assert "--again pay | --done pay | --give-up pay" in waits.stderr
+    assert (tmp_path / "payments.txt").read_text() == "paying 100\n"
+    wrong = subprocess.run([*weft, "--again", "prepare"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert wrong.returncode == 2
+    assert "is not interrupted" in wrong.stderr
+    again = subprocess.run([*weft, "--again", "pay"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == {"receipt": "receipt: paid"}
+    assert (tmp_path / "payments.txt").read_text() == "paying 100\n" * 2

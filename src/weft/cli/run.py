@@ -16,7 +16,7 @@ import msgspec
 
 from weft import app
 from weft.cli.common import Command, find_run, leave, load, log_of, settings_options, state_folder, take_settings, use_color
-from weft.core.facts import Fact, Limits
+from weft.core.facts import Fact, InterruptAnswered, Limits
 from weft.core.measure import Measure
 from weft.core.selection import Selection
 from weft.model.errors import UsageError
@@ -181,20 +181,33 @@ def _limits(settings: Settings) -> Limits:
 
 @click.command("resume")
 @click.argument("name", metavar="RUN", default="@")
+@click.option("--again", multiple=True, metavar="STEP", help="Let this interrupted step run again.")
+@click.option(
+    "--done", multiple=True, metavar="STEP", help="Take the work of this interrupted step for done; its output is null."
+)
+@click.option("--give-up", multiple=True, metavar="STEP", help="Let this interrupted step have failed.")
+@click.option("--reason", default="", help="Why you say so; it is kept with the run.")
 @settings_options(*VIEW)
 @wait_option
 @click.option("--verbose", "-v", count=True, help="Show more.")
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
-def resume(name: str, wait: bool, verbose: int, quiet: bool, **options: Any) -> None:
+def resume(name: str, wait: bool, verbose: int, quiet: bool, reason: str, **options: Any) -> None:
     """Go on with a RUN that was suspended or whose engine died. `@` is the last run.
 
-    No step that was reported complete runs again; one that was running does, with the same idempotency key.
+    No step that was reported complete runs again; one that was running does, with the same idempotency key, unless it says
+    `rerun: ask` or `rerun: never`: then it is interrupted until somebody says what becomes of it.
     """
+    answers = [
+        InterruptAnswered(at=0.0, step=step, answer=answer, by=getpass.getuser(), reason=reason)
+        for answer in ("again", "done", "give_up")
+        for step in options.pop(answer)
+    ]
     settings = take_settings(options)
     folder = find_run(name, settings)
     view = View(settings, verbose=verbose, quiet=quiet, stays=wait)
     given = settings.origins["max_parallel"].origin != "default"
-    result = app.resume(folder, view.options(_limits(settings)), limits=_limits(settings) if given else None)
+    limits = _limits(settings) if given else None
+    result = app.resume(folder, view.options(_limits(settings)), limits=limits, answers=answers)
     leave(view.finish(result))
 
 

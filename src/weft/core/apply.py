@@ -241,7 +241,16 @@ def _retry_requested(state: State, fact: f.RetryRequested) -> None:
         _move(state, i, Event.REOPENED if reopened else Event.REPEATED if succeeded else Event.RETRY)
         state.failures[i] = 0
         state.unblocked_seq[i] = state.seq
-    for about in (state.errors, state.skips, state.verdicts, state.prints, state.stop_causes, state.first_started, state.reused):
+    for about in (
+        state.errors,
+        state.skips,
+        state.verdicts,
+        state.prints,
+        state.stop_causes,
+        state.first_started,
+        state.reused,
+        state.told,
+    ):
         for i in again:
             about.pop(i, None)
     state.errors.update({i: state.first_errors[i] for i in again if i in state.stand_ins})
@@ -331,6 +340,7 @@ def _expand(state: State, parent: int, step: Step, keys: Sequence[str]) -> None:
 def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
     i = state.graph.index[fact.step]
     _move(state, i, Event.STARTED)
+    state.told.pop(i, None)
     state.attempts[i] = fact.attempt
     state.alive[i] = Attempt(fact.attempt, fact.at, tuple(fact.gpus))
     share = state.demands.shared[state.demands.kind[i]]
@@ -376,6 +386,22 @@ def _fallback_started(state: State, fact: f.FallbackStarted) -> None:
     state.agenda.append(j)
 
 
+def _step_interrupted(state: State, fact: f.StepInterrupted) -> None:
+    i = state.graph.index[fact.step]
+    _move(state, i, Event.INTERRUPTED)
+    del state.pending[i]
+    state.interrupted[i] = fact.attempt
+
+
+def _interrupt_answered(state: State, fact: f.InterruptAnswered) -> None:
+    i = state.graph.index[fact.step]
+    _move(state, i, Event.TOLD)
+    del state.interrupted[i]
+    state.told[i] = fact
+    state.unblocked_seq[i] = state.seq
+    state.agenda.append(i)
+
+
 def _step_succeeded(state: State, fact: f.StepSucceeded) -> None:
     _move(state, state.graph.index[fact.step], Event.SUCCEEDED)
 
@@ -415,6 +441,7 @@ def _step_cancelled(state: State, fact: f.StepCancelled) -> None:
     _move(state, i, Event.CANCELLED)
     state.pending.pop(i, None)
     state.backoff_until.pop(i, None)
+    state.interrupted.pop(i, None)
     state.stop_causes[i] = fact.cause
     state.rejected += fact.cause == "rejected"
 
@@ -484,6 +511,8 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     f.AttemptStopping: _attempt_stopping,
     f.BackoffStarted: _backoff_started,
     f.FallbackStarted: _fallback_started,
+    f.StepInterrupted: _step_interrupted,
+    f.InterruptAnswered: _interrupt_answered,
     f.StepSucceeded: _step_succeeded,
     f.StepReused: _step_reused,
     f.StepFailed: _step_failed,

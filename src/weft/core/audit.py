@@ -94,6 +94,10 @@ def _audit_roles(state: State) -> Iterator[str]:
         begun = status not in (Status.WAITING, Status.SKIPPED)
         if begun and blocked(state, i) and not state.ended:
             yield f"{name} has begun before its time"
+        if (status is Status.INTERRUPTED) != (i in state.interrupted):
+            yield f"{name} does not match the interrupted steps"
+        if status is Status.INTERRUPTED and state.steps[i].rerun == "always":
+            yield f"{name} may run again by itself"
         if i in state.stand_ins and (state.steps[i].fallback != state.graph.ids[state.stand_ins[i]] or not begun):
             yield f"{name} has a fallback that does not match"
         user = state.users.get(state.graph.ids[i])
@@ -165,17 +169,18 @@ def _audit_gates(state: State) -> Iterator[str]:
             yield f"step `{id_}` is {status.name.lower()}, and the gate before its layer has not been passed"
         if state.waiting and not status.settled and not _waits_for_people(state, i):
             yield f"the run waits for people, and step `{id_}` for something else"
-    if (state.ended and state.asking) or (state.waiting and not state.asking):
+    if (state.ended and state.asking) or (state.waiting and not (state.asking or state.interrupted)):
         yield f"the run is {'over' if state.ended else 'waiting'}, and {len(state.asking)} gates are open"
 
 
 def _waits_for_people(state: State, i: int) -> bool:
-    """Whether step i waits for a gate, or for another step."""
+    """Whether step i waits for a gate, for what is said of an interrupted step, or for another step."""
     above = any(not state.status[need].settled for need in state.graph.needs[i])
     parts = any(not state.status[part].settled for part in state.graph.children.get(i, ()))
     at_layer = bool(state.workflow.gates) and state.graph.layer[i] >= state.front > state.passed
     other = above or parts or blocked(state, i) or i in state.stand_ins
-    return other or at_layer or state.status[i] is Status.AWAITING_APPROVAL
+    parked = state.workflow.layered and state.graph.layer[i] > state.front
+    return other or at_layer or parked or state.status[i] in (Status.AWAITING_APPROVAL, Status.INTERRUPTED)
 
 
 def _audit_devices(state: State) -> Iterator[str]:

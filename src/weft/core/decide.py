@@ -164,7 +164,7 @@ def _finish(turn: Turn) -> bool:
     elif state.suspending:
         turn.emit(f.RunSuspended(at=turn.now))
     elif not state.stays and not turn.commands and waits_for_people(state):
-        turn.emit(f.RunWaiting(at=turn.now, gates=list(state.asking)))
+        turn.emit(f.RunWaiting(at=turn.now, gates=[*state.asking, *(state.graph.ids[i] for i in state.interrupted)]))
     if state.ended or state.left:
         turn.order(Leave(after=state.seq))
     return False
@@ -222,6 +222,8 @@ def _admit(turn: Turn, fact: Observed) -> None:
             admit_opening(turn, fact)
         case f.GateAnswered() if not refusal(state, fact, turn.now):
             answer(turn, fact)
+        case f.InterruptAnswered() if state.graph.index.get(fact.step) in state.interrupted:
+            turn.emit(fact)
         case f.CancelRequested() if not state.cancelled or (state.ending and not state.cut_short):
             turn.emit(fact)
         case f.SuspendRequested() if not state.suspending or fact.how == "kill" != state.suspending.how:

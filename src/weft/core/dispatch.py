@@ -102,7 +102,8 @@ def _offer(turn: Turn, free: Free, rank: Rank) -> Lack | None:
     step, attempt = state.graph.ids[i], state.attempts[i] + 1
     gpus = devices.place(state, state.demands.of(i)) or []
     turn.emit(AttemptStarted(at=turn.now, step=step, attempt=attempt, gpus=gpus))
-    turn.order(StartAttempt(step=step, attempt=attempt, after=state.depends_on(i)))
+    own = state.steps[i].rerun != "always"  # whether it was begun must be known after any crash
+    turn.order(StartAttempt(step=step, attempt=attempt, after=state.seq if own else state.depends_on(i)))
     return None
 
 

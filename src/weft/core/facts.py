@@ -210,6 +210,15 @@ class PressureObserved(Base, frozen=True, omit_defaults=True, kw_only=True):
     memory: float
 
 
+class InterruptAnswered(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """Somebody says what becomes of an interrupted step: it runs `again`, its work is `done`, or they `give_up`: it fails."""
+
+    step: str
+    answer: Literal["again", "done", "give_up"]
+    by: str
+    reason: str = ""
+
+
 class RetryRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
     """Somebody asked a run that has ended to go on: its failed, cancelled and skipped steps wait again."""
 
@@ -301,6 +310,13 @@ class BackoffStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
     step: str
     attempt: int
     until: float
+
+
+class StepInterrupted(Base, frozen=True, omit_defaults=True, kw_only=True):
+    """This attempt was lost, and the step says by `rerun` that it must not run again by itself: it waits for a person."""
+
+    step: str
+    attempt: int
 
 
 class FallbackStarted(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -435,6 +451,7 @@ Witnessed: TypeAlias = (
     | GateAnswered
     | PoolLeased
     | PoolBusy
+    | InterruptAnswered
 )
 Observed: TypeAlias = Witnessed | Answer
 Decided: TypeAlias = (
@@ -444,6 +461,7 @@ Decided: TypeAlias = (
     | AttemptStopping
     | BackoffStarted
     | FallbackStarted
+    | StepInterrupted
     | StepSucceeded
     | StepReused
     | StepFailed

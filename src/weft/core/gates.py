@@ -262,8 +262,9 @@ def layer_due(state: State) -> float | None:
 
 
 def waits_for_people(state: State) -> bool:
-    """Whether nothing but answers lets the run go on. Looks at every step, but only while somebody is asked and nothing lives."""
-    if not state.asking or state.alive or state.backoff_until or any(state.ready):
+    """Whether nothing but answers lets the run go on, to gates or about interrupted steps. Looks at every step, but only while
+    somebody is asked and nothing lives."""
+    if not (state.asking or state.interrupted) or state.alive or state.backoff_until or any(state.ready):
         return False
     return not any(_busy(state, i) for i, status in enumerate(state.status) if not status.settled)
 
@@ -272,7 +273,8 @@ def _busy(state: State, i: int) -> bool:
     """Whether step i waits for the engine: a verdict, its items, its question."""
     match state.status[i]:
         case Status.WAITING:
-            waits = blocked(state, i) or (behind(state, i) and layer_gate(state) in state.asking)
+            parked = state.workflow.layered and state.graph.layer[i] > state.front
+            waits = blocked(state, i) or parked or (behind(state, i) and layer_gate(state) in state.asking)
             return not state.unsettled[i] and not waits
         case Status.EXPANDED:
             return not state.unsettled_children.get(i) and i not in state.stand_ins

@@ -50,10 +50,11 @@ class State:
     attempt took that succeeded. `pending`: the end of an attempt that awaits its verdict. `open`: steps that have not settled,
     `layer_open` the same by layer, `front` the first layer that has any, since fact `front_seq`. `stop_causes`: why an attempt
     of the step was stopped. `users`: id of a fallback → the step that names it; `stand_ins`: a failed step → the fallback that
-    runs in its place, `first_errors`: and why it failed. `last`: the steps of `finally` and their parts, of which `last_open`
-    have not settled; `ending`: they run now, `cut_short`: and are not wanted. `used`: what attempts have reported as used.
-    `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the steps that hold so much of
-    it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will not be reused.
+    runs in its place, `first_errors`: and why it failed. `interrupted`: steps that wait for a person, with the attempt that was
+    lost; `told`: what the last one was told. `last`: the steps of `finally` and their parts, of which `last_open` have not
+    settled; `ending`: they run now, `cut_short`: and are not wanted. `used`: what attempts have reported as used.
+    `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the steps that hold so much
+    of it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will not be reused.
 
     `curbs`: what bounds pools beside their holders. `leases`: what the run has of pools that runs share. `line`: ranks of ready
     steps, of which the first that is still ready counts.
@@ -148,6 +149,8 @@ class State:
         self.wired: dict[int, list[int]] = {}
         self.users: dict[str, int] = {}
         self.stand_ins: dict[int, int] = {}
+        self.interrupted: dict[int, int] = {}
+        self.told: dict[int, f.InterruptAnswered] = {}
         self.first_errors: dict[int, ErrorRecord] = {}
         self.last: set[int] = set()
         self.last_open = 0

@@ -16,6 +16,7 @@ class Status(IntEnum):
     BACKING_OFF = 4
     EXPANDED = 5
     AWAITING_APPROVAL = 6
+    INTERRUPTED = 7
     SUCCEEDED = 10
     FAILED = 11
     CANCELLED = 12
@@ -53,6 +54,8 @@ class Event(IntEnum):
     ANSWERED = 15
     REUSED = 16
     REPEATED = 20
+    INTERRUPTED = 21
+    TOLD = 22
 
 
 TABLE: Final[dict[tuple[Status, Event], Status]] = {
@@ -66,6 +69,9 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.STOPPING, Event.ENDED_BADLY): Status.WAITING,
     (Status.RUNNING, Event.LOST): Status.WAITING,
     (Status.STOPPING, Event.LOST): Status.WAITING,
+    (Status.WAITING, Event.INTERRUPTED): Status.INTERRUPTED,
+    (Status.INTERRUPTED, Event.TOLD): Status.WAITING,
+    (Status.INTERRUPTED, Event.CANCELLED): Status.CANCELLED,
     (Status.WAITING, Event.BACKOFF): Status.BACKING_OFF,
     (Status.WAITING, Event.FAILED): Status.FAILED,
     (Status.READY, Event.FAILED): Status.FAILED,
@@ -86,6 +92,7 @@ TABLE: Final[dict[tuple[Status, Event], Status]] = {
     (Status.READY, Event.EXPANDED): Status.EXPANDED,
     (Status.EXPANDED, Event.EXPANDED): Status.EXPANDED,
     (Status.EXPANDED, Event.SUCCEEDED): Status.SUCCEEDED,
+    # a person says of an interrupted step that its work is done
     (Status.EXPANDED, Event.FAILED): Status.FAILED,
     (Status.EXPANDED, Event.CANCELLED): Status.CANCELLED,
     (Status.EXPANDED, Event.SKIPPED): Status.SKIPPED,

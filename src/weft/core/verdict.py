@@ -38,8 +38,10 @@ def judge(turn: Turn, i: int, verdicts: Round) -> None:
     if state.unsettled[i]:
         _follow(turn, i)
         return
-    end = state.pending.get(i)
-    if isinstance(end, f.AttemptEnded):
+    told, end = state.told.get(i), state.pending.get(i)
+    if told and told.answer != "again":
+        _judge_answer(turn, i, told)
+    elif isinstance(end, f.AttemptEnded):
         _judge_end(turn, i, end)
     elif end is not None:
         _judge_loss(turn, i, verdicts)
@@ -134,8 +136,21 @@ def _judge_loss(turn: Turn, i: int, verdicts: Round) -> None:
     cause = over(turn.state, i)
     if cause:
         turn.emit(f.StepCancelled(at=turn.now, step=turn.state.graph.ids[i], cause=cause))
+    elif turn.state.steps[i].rerun != "always":
+        step = turn.state.graph.ids[i]
+        turn.emit(f.StepInterrupted(at=turn.now, step=step, attempt=turn.state.attempts[i]))
     elif not turn.state.halted:
         verdicts.ready.append(turn.state.graph.ids[i])
+
+
+def _judge_answer(turn: Turn, i: int, told: f.InterruptAnswered) -> None:
+    """Somebody has said what became of an interrupted step."""
+    if told.answer == "done":
+        turn.emit(f.StepSucceeded(at=turn.now, step=told.step))
+        return
+    reason = f": {told.reason}" if told.reason else ""
+    message = f"it was interrupted, and {told.by} gave it up{reason}"
+    fail(turn, i, ErrorRecord(kind="lost", message=message, hint="`weft retry` tries it again"))
 
 
 def too_late(state: State, i: int) -> ErrorRecord:

@@ -240,6 +240,12 @@ def _why_stopping(state: State, i: int) -> Why:
     return _why(f"attempt {attempt.number} is being ended ({attempt.cause}); it keeps its slots until its processes are dead")
 
 
+def _why_interrupted(state: State, i: int) -> Why:
+    rerun, attempt = state.steps[i].rerun, state.interrupted[i]
+    ways = "`--again`, `--done` or `--give-up`" if rerun == "ask" else "`--done` or `--give-up`"
+    return _why(f"attempt {attempt} was lost, and `rerun: {rerun}` lets a person decide: `weft resume` with {ways}")
+
+
 def _why_backing_off(state: State, i: int) -> Why:
     left = state.steps[i].retry.times + 1 - state.failures[i]
     return _why(f"attempt {state.attempts[i]} failed; it waits before the next, {left} left", until=state.backoff_until[i])
@@ -252,6 +258,7 @@ _WAITING = {
     Status.EXPANDED: _why_expanded,
     Status.BACKING_OFF: _why_backing_off,
     Status.AWAITING_APPROVAL: _why_awaiting,
+    Status.INTERRUPTED: _why_interrupted,
 }
 
 
@@ -265,6 +272,9 @@ def _why_settled(state: State, i: int) -> Why:
         return _why(f"its fallback `{by}` succeeded, after it had failed ({state.errors[i].message})", (by,))
     if status is Status.SUCCEEDED and step.question and step.question is step.action:
         return _why(answered(state.answers[step.id]), step.needs)
+    if status is Status.SUCCEEDED and i in state.told:
+        told = state.told[i]
+        return _why(f"it was interrupted, and {told.by} says that its work is done" + (f": {told.reason}" if told.reason else ""))
     if status is Status.SUCCEEDED and not state.attempts[i]:
         parts = len(state.graph.children.get(i, ()))
         return _why(

@@ -16,7 +16,7 @@ EDGES_SHOWN_MAX = 20
 def report_cycles(steps: Sequence[Step], where: Callable[[int, str], Where], findings: Findings) -> None:
     """`where` tells where the step of this number says that it needs that one. No step is told in two cycles."""
     number = {step.id: index for index, step in enumerate(steps)}
-    needs = [[number[need] for need in step.needs if need in number] for step in steps]
+    needs = [[number[need] for need in (*step.needs, step.fallback) if need in number] for step in steps]
     for _ in range(CYCLES_MAX):
         cycle = find_cycle(needs)
         if cycle is None:

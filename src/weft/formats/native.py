@@ -5,7 +5,7 @@ that every name in a Workflow exists; nothing is run, read or evaluated.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from weft.formats.gates import read_question, refer
 from weft.formats.http import read_http
 from weft.formats.pools import check_demand, read_pool
 from weft.formats.races import report_races, shared
-from weft.formats.references import References, has_expressions, part_hint
+from weft.formats.references import RUN_FIELDS, References, has_expressions, part_hint
 from weft.formats.retries import read_retry
+from weft.formats.roles import Roles, named_steps, read_budget
 from weft.formats.shapes import BAD, Fields, Reader, quoted
 from weft.model.inputs import fits
 from weft.model.paths import definition
@@ -120,10 +121,14 @@ def load(document: Document, findings: Findings, name: str, sources: Sources) ->
 def step_path(document: Document, step: str) -> Path:
     """The path of a step in the document; for a part of it, that of the step it belongs to."""
     step = definition(step).partition("/")[0]
-    steps = document.value["steps"]
-    if isinstance(steps, dict):
-        return ("steps", step)
-    return ("steps", next(index for index, item in enumerate(steps) if item["id"] == step))
+    for key in ("steps", "finally"):
+        steps = document.value.get(key, {})
+        if isinstance(steps, dict) and step in steps:
+            return (key, step)
+        for index, item in enumerate(steps if isinstance(steps, list) else ()):
+            if item["id"] == step:
+                return (key, index)
+    return ("steps",)
 
 
 class _Loader:
@@ -133,8 +138,7 @@ class _Loader:
         self, root: Value, fields: Fields, findings: Findings, sources: Sources, shared: frozenset[str] = frozenset()
     ) -> None:
         self.root, self.fields, self.findings, self.sources, self.shared = root, fields, findings, sources, shared
-        self.raw: dict[str, Value] = {}
-        self.ids = self._ids(self._written(fields.path).get("steps"))
+        self.ids, self.raw = named_steps(fields, self._written(fields.path), findings)
         self.secrets: list[str] = list(filter(None, fields.get("secrets", [])))
         pools = fields.get("resources", {})
         self.pools = {pool: read_pool(pool, value, fields.at("resources", pool), findings) for pool, value in pools.items()}
@@ -147,14 +151,17 @@ class _Loader:
         inputs = {input_: self._input(input_, value) for input_, value in fields.get("inputs", {}).items()}
         self.references = References(self.findings, self.ids, inputs)
         self.references.items = {id_: item_name(step) for id_, step in self.raw.items() if fans_out(step)}
-        read = self._steps(fields.get("steps", {}))
+        last = self._steps(fields.get("finally", {}))
+        self.roles = Roles(self._steps(fields.get("steps", {})), last, self.ids, self.findings)
+        read = self.roles.read
         self.flows = {id_: flow for step, id_ in read if (flow := self._flow(step, id_))}
         self.references.outputs = {id_: flow.workflow.outputs for id_, flow in self.flows.items()}
         env = fields.get("env", {})
         self.references.in_value(env, fields.at("env"), None, steps_allowed=False)
         refuse_reserved(env, fields.at("env"), self.findings)
-        outputs = fields.get("outputs", {})
-        self.references.in_value(outputs, fields.at("outputs"), None)
+        outputs, at = fields.get("outputs", {}), fields.at("outputs")
+        referred = self.references.in_value(outputs, at, None)
+        self.roles.check_outputs(referred, lambda name: self.references.where(outputs, at, name) or Where(at))
         steps = [self._step(step, id_) for step, id_ in read]
         report_cycles(steps, lambda index, need: self._where_needed(read[index][0], need), self.findings)
         paths = {id_: Where((*step.path, "flow"), "key") for step, id_ in read}
@@ -176,32 +183,13 @@ class _Loader:
             durability=fields.get("durability", "power"),
             timeout_s=fields.get("timeout"),
             gates=read_question(fields, "gates", self.findings, self._input),
+            budget=read_budget(fields.get("budget")),
         )
         if not self.sources.inside and not fields.path:
             report_races(workflow, self.ids, self._written, self.findings)  # those of sub-workflows too
         return workflow
 
     # ---- the workflow ----
-
-    def _ids(self, steps: Value) -> dict[str, Path]:
-        """The path of every step, also of those that are wrong otherwise: it is no second problem to need one of them."""
-        base = self.fields.at("steps")
-        if isinstance(steps, dict):
-            self.raw = steps
-            return {id_: (*base, id_) for id_ in steps}
-        ids: dict[str, Path] = {}
-        for index, item in enumerate(steps if isinstance(steps, list) else ()):
-            id_ = item.get("id") if isinstance(item, dict) else None
-            if not isinstance(id_, str):
-                continue
-            path = (*base, index)
-            if id_ in ids:
-                message, hint = f"the step `{shown(id_)}` is given twice", "give one of them another id"
-                seconds = [(Where((*ids[id_], "id")), "first here")]
-                self.findings.add("W119", message, Where((*path, "id")), label="here again", seconds=seconds, hint=hint)
-            else:
-                ids[id_], self.raw[id_] = path, item
-        return ids
 
     def _steps(self, steps: dict[str, Fields] | list[Fields]) -> list[tuple[Fields, str]]:
         """Each step that could be read, with its id."""
@@ -246,10 +234,16 @@ class _Loader:
     def _step(self, fields: Fields, id_: str) -> Step:
         action = self.flows.get(id_) or self._action(fields)
         fan_out = read_fan_out(fields, id_, self.references, self.findings)
+        items = [self.references.items[user] for user in self.roles.stands_for(id_) if user in self.references.items]
+        if items and not fan_out:  # the fallback of an instance sees its item
+            self.references.own = {items[0]: None, "key": None}
         if action is not _UNKNOWN:
             self._check_meaning(fields, type(action))
             self._check_reuse(fields)
             check_variables(fields, type(action), self.findings)
+        roles, role = self.roles, self.roles.role(id_)
+        roles.check_keys(fields, id_)
+        self.references.run_fields = (*RUN_FIELDS, "status") if roles.is_last(id_) else RUN_FIELDS
         condition, referred = self._condition(fields, id_)
         for key in _DATA[type(action)]:
             if key in fields and has_expressions(fields[key]):
@@ -257,15 +251,18 @@ class _Loader:
         referred += self._referred_by_pools(fields, id_)
         for key in ("approve", "gate"):
             referred += refer(fields, key, id_, self.references)
-        needs = self._needs(fields, id_)
-        wired = fan_out.wired(needs + referred) if fan_out else ""
+        written = self._needs(fields, id_)
+        from_items = fan_out.needs if fan_out else []
+        needs = roles.needs(id_, written, from_items + referred, partial(self._where_needed, fields))
+        wired = fan_out.wired(written + referred) if fan_out else ""
+        wired = wired if wired in needs else ""
         each_if = fan_out is not None and (bool(wired) or fan_out.is_seen_in(condition))
         own, asks = fields.get, isinstance(action, Approve)
         default = self.defaults.get
         return Step(
             id=id_,
             action=action,
-            needs=tuple(dict.fromkeys(needs + (fan_out.needs if fan_out else []) + referred)),
+            needs=needs,
             inputs=own("with", {}),
             condition=condition,
             env=own("env", {}),
@@ -276,7 +273,7 @@ class _Loader:
             max_parallel=own("max_parallel"),
             priority=own("priority", 0),
             expect_s=own("expect"),
-            on_error=own("on_error") or default("on_error", "isolate"),
+            on_error=own("on_error") or (default("on_error", "isolate") if role == "step" else "isolate"),
             retry=read_retry(fields, self.findings) if "retry" in fields else Retry() if asks else self.default_retry,
             timeout_s=None if asks else own("timeout", default("timeout")),
             deadline_s=own("deadline"),
@@ -288,6 +285,9 @@ class _Loader:
             versions=own("versions", {}),
             gate=read_question(fields, "gate", self.findings, self._input),
             title=own("title", ""),
+            role=role,
+            fallback=roles.name_of(fields, id_),
+            rerun=own("rerun", "always"),
             wired=wired,
             each_if=each_if,
             **(fan_out.settings if fan_out else {}),
@@ -389,6 +389,8 @@ class _Loader:
 
     def _where_needed(self, fields: Fields, need: str) -> Where:
         """Where a step says that it needs another: in `needs`, or in the first field that refers to it."""
+        if need == fields.get("fallback"):
+            return Where(fields.at("fallback"))
         needs = fields.get("needs", [])
         if need == needs or need in (needs if isinstance(needs, list) else ()):
             return self._where_written(fields, need)

@@ -16,6 +16,7 @@ from weft.formats.document import Document, Span, Wanted
 from weft.formats.tabs import spaces_for_tabs
 from weft.formats.text import TAB, Text, decode
 from weft.model import spec
+from weft.model.keys import Keys
 from weft.model.shape import Either, ListOf, MapOf, Record, Shape
 from weft.model.workflow import Value
 
@@ -173,7 +174,7 @@ class _Editor:
     def _all(self, items: list[tuple[Value, Span]], outer: Span, shape: Shape) -> list[Edit]:
         return [edit for item, span in items if _within(span, outer) for edit in self.value(item, span, shape)]
 
-    def _record(self, value: dict[str, Value], span: Span, record: spec.Keys) -> list[Edit]:
+    def _record(self, value: dict[str, Value], span: Span, record: Keys) -> list[Edit]:
         table = {spelling: n for n, key in enumerate(record.keys) for spelling in (key.name, *key.spellings)}
         entries: list[_Entry] = []
         for written, item in value.items():

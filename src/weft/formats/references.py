@@ -5,13 +5,16 @@ from collections.abc import Collection, Mapping
 from weft.formats.document import Findings, Path, Where
 from weft.formats.shapes import quoted
 from weft.model.expression import Expression, ExpressionError, Reference, parse
+from weft.model.output import ErrorRecord
 from weft.model.template import has_template, parse_template, strings
 from weft.model.tokens import shown
 from weft.model.workflow import Input, Value
 
 STEP_FIELDS = ("output", "error", "status")
 RUN_FIELDS = ("id", "name")
-"""What the engine puts into the scope of expressions."""
+"""What the engine puts into the scope of expressions. Steps of `finally` also see `run.status`."""
+
+ERROR_FIELDS = tuple(field for field in ErrorRecord.__struct_fields__)
 
 _MEANT_FIELDS = dict.fromkeys(("outputs", "result", "results", "stdout", "value", "data"), "output")
 
@@ -46,6 +49,7 @@ class References:
 
     def __init__(self, findings: Findings, steps: Collection[str], inputs: Mapping[str, Input]) -> None:
         self.findings, self.steps, self.inputs = findings, steps, inputs
+        self.run_fields: tuple[str, ...] = RUN_FIELDS
         self.items: Mapping[str, str] = {}
         self.outputs: Mapping[str, Collection[str]] = {}
         self.own: Mapping[str, Collection[str] | None] = {}
@@ -127,7 +131,7 @@ class References:
             elif reference.root == "inputs":
                 self._field(reference, where, "W305", "input", self.inputs)
             elif reference.root == "run":
-                self._field(reference, where, "W306", "field of `run`", RUN_FIELDS)
+                self._field(reference, where, "W306", "field of `run`", self.run_fields)
             elif reference.root in self.own:
                 fields = self.own[reference.root]
                 if fields is not None and not reference.optional:
@@ -167,6 +171,11 @@ class References:
         return []
 
     def _step_field(self, step: str, path: tuple[str | int, ...], where: Where) -> None:
+        if path[:1] == ("error",) and len(path) > 1 and path[1] not in ERROR_FIELDS:
+            field = str(path[1])
+            hint = self.findings.suggest(field, ERROR_FIELDS) or f"it has {quoted(ERROR_FIELDS, 20)}"
+            self.findings.add("W306", f"an error has no `{shown(field)}`", where, hint=hint)
+            return
         if path and path[0] in STEP_FIELDS:
             self._part(step, path, where)
             return

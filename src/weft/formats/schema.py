@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 from weft.formats.yaml_source import read_yaml
+from weft.model.keys import Key, Keys
 from weft.model.shape import (
     DURATION,
     RATE,
@@ -26,7 +27,7 @@ from weft.model.shape import (
     Size,
     Text,
 )
-from weft.model.spec import RECORDS, Key, Keys
+from weft.model.spec import RECORDS
 from weft.model.units import DURATION_MAX_S, SIZE_MAX_BYTES
 from weft.model.workflow import Value
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from weft.formats.document import Findings, Path, Where
 from weft.model import spec
+from weft.model.keys import Keys
 from weft.model.shape import (
     ENV_NAME,
     INTEGER_MAX,
@@ -333,7 +334,7 @@ class Reader:
             self._one_of(value, record, path, told)
         return fields
 
-    def _unknown(self, written: str, record: spec.Keys, path: Path) -> bool:
+    def _unknown(self, written: str, record: Keys, path: Path) -> bool:
         """Report a key that is not in the table. Whether it stands for what the mapping does."""
         where = Where((*path, written), "key")
         if written in record.later:
@@ -366,7 +367,7 @@ class Reader:
             hint="keep one of them",
         )
 
-    def _one_of(self, value: dict[str, Value], record: spec.Keys, path: Path, told: bool) -> None:
+    def _one_of(self, value: dict[str, Value], record: Keys, path: Path, told: bool) -> None:
         """Exactly one of these keys must be there, unless it has been told that one is misspelled or not supported yet."""
         found = [key for key in value if key in record.one_of]
         if len(found) > 1:

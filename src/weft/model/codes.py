@@ -374,6 +374,20 @@ CODES: dict[str, Code] = {
         "inputs:\n  day: { type: string, default: 31 }\n" + _HELLO,
         'inputs:\n  day: { type: string, default: "31" }\n' + _HELLO,
     ),
+    "W312": Code(
+        "a step that cannot be this fallback",
+        "A fallback belongs to one step, whose output it gives, and both stand under `steps`, or both under `finally`.",
+        "Write the step twice, or write what is to be done as a mapping under `fallback`.",
+        "steps:\n  a: { run: ./a, fallback: c }\n  b: { run: ./b, fallback: c }\n  c: { run: echo none }\n",
+        "steps:\n  a: { run: ./a, fallback: { run: echo none } }\n  b: { run: ./b, fallback: { run: echo none } }\n",
+    ),
+    "W313": Code(
+        "a step that cannot be waited for here",
+        "A fallback runs only in place of its step, and the steps of `finally` when all others have settled.",
+        "Refer to the step that has the fallback. Move the step that waits to `finally`, or remove the need.",
+        "steps:\n  a: { run: ./a, fallback: b }\n  b: { run: echo none }\n  c: { run: ./c, needs: b }\n",
+        "steps:\n  a: { run: ./a, fallback: b }\n  b: { run: echo none }\n  c: { run: ./c, needs: a }\n",
+    ),
     "W320": Code(
         "a plugin that is not installed",
         "A step uses a kind of step that no installed package brings. What is installed is known from the metadata of packages; "

@@ -5,9 +5,10 @@ A setting, its type, its default and what it means are written down once, here, 
 
 import msgspec
 
+from weft.model.keys import Key
 from weft.model.pool_keys import SIZE
 from weft.model.shape import Boolean, Choice, Duration, Number, Shape, Text
-from weft.model.spec import RECORDS, Key
+from weft.model.spec import RECORDS
 from weft.model.workflow import Value
 
 

@@ -8,6 +8,7 @@ from weft.model.gate_keys import APPROVE, GATE, GATE_RECORDS, GATES
 from weft.model.keys import Key as Key
 from weft.model.keys import Keys as Keys
 from weft.model.pool_keys import POOL_RECORDS, STEP_MAX_PARALLEL
+from weft.model.role_keys import BUDGET, FALLBACK, FINALLY, NOT_OF_A_FALLBACK, RERUN, ROLE_RECORDS
 from weft.model.shape import (
     ANY_KEY,
     ENV_NAME,
@@ -160,14 +161,17 @@ RECORDS: dict[str, Keys] = {
                 '{ fetch: { run: "echo 42" } }',
                 required=True,
             ),
+            FINALLY,
+            BUDGET,
             Key(
                 "outputs",
                 MapOf(Anything(data=True), "an output"),
-                "What the run hands back: printed as JSON when it has succeeded.",
+                "What the run hands back: printed as JSON at its end. Of a run that has failed those that can be evaluated, and "
+                "null for the others.",
                 '{ rows: "${{ steps.fetch.output }}" }',
             ),
         ),
-        later=("finally", "deadline", "budget"),
+        later=("deadline",),
         meant={
             **dict.fromkeys(("jobs", "tasks", "stages", "nodes"), "steps"),
             **dict.fromkeys(("params", "parameters", "arguments", "vars"), "inputs"),
@@ -193,6 +197,7 @@ RECORDS: dict[str, Keys] = {
     ),
     **GATE_RECORDS,
     **POOL_RECORDS,
+    **ROLE_RECORDS,
     "defaults": Keys("`defaults`", (_timeout, _retry, _on_error, _shell, _cwd, _output)),
     "http": Keys(
         "`http`",
@@ -426,6 +431,8 @@ _STEP = (
         "What else the result depends on, by name, versions of tools mostly: with `reuse`, the step runs again when one changes.",
         '{ compiler: "12.2" }',
     ),
+    FALLBACK,
+    RERUN,
     Key(
         "drain",
         Boolean(),
@@ -454,12 +461,16 @@ _MEANT = {
 """Keys of a step in other tools."""
 
 _KINDS = ("run", "python", "lua", "js", "wasm", "http", "uses", "flow", "sleep", "approve")
-_LATER = (
-    *("tool", "agent"),
-    *("fallback", "rerun"),
-)
+_LATER = (*("tool", "agent"),)
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
 RECORDS["step"] = Keys("a step", _STEP, _KINDS, _LATER, _MEANT)
+RECORDS["fallback"] = Keys(
+    "a fallback",
+    tuple(key for key in _STEP if key.name not in NOT_OF_A_FALLBACK),
+    _KINDS,
+    _LATER,
+    {said: meant for said, meant in _MEANT.items() if meant not in NOT_OF_A_FALLBACK},
+)
 RECORDS["listed_step"] = Keys("a step in a list", (_ID, *_STEP), _KINDS, _LATER, _MEANT)
 
 RESERVED_ENV = (

@@ -16,7 +16,7 @@ from weft.core.turn import Turn
 from weft.core.why import Why, why
 from weft.model.expression import parse
 from weft.model.output import Usage
-from weft.model.workflow import WAITING_ACTIONS, Approve, Budget, Pool, Workflow
+from weft.model.workflow import WAITING_ACTIONS, Budget, Pool, Workflow
 from weft.sim.sharing import at_once, collide, judged, out_of_turn
 
 
@@ -75,6 +75,9 @@ class Outside:
         self.failures: Counter[str] = Counter()
         self.cancelled = self.timed_out = self.ending = False
         self.used = Usage()
+        self.lost: set[str] = set()
+        """Steps whose last attempt was lost, and about which nobody has decided since."""
+        self.given_up: set[str] = set()
         self.stood_in: dict[str, str] = {}
         """Failed steps, and the fallbacks that were tried in their place."""
         self.answers: dict[str, f.GateAnswered] = {}
@@ -93,6 +96,11 @@ class Outside:
                 self.completed.add(fact.step)
             case f.AttemptEnded(outcome="failed"):
                 self.failures[fact.step] += 1
+            case f.AttemptLost():
+                self.lost.add(fact.step)
+            case f.InterruptAnswered():
+                self.lost.discard(fact.step)
+                self.given_up |= {fact.step} if fact.answer == "give_up" else set()
             case f.FallbackStarted():
                 self.stood_in[fact.step] = fact.fallback
             case f.RunEnding():
@@ -105,6 +113,8 @@ class Outside:
                 self.cancelled = self.timed_out = self.ending = False
                 self.used = Usage()
                 self.failures.clear()
+                self.lost.clear()
+                self.given_up.clear()
                 again = {id_ for id_ in (*self.completed, *self.grouped, *self.reused) if self._is_last(id_)}
                 self.completed -= again
                 self.grouped -= again
@@ -152,6 +162,12 @@ class Outside:
             yield f"step `{step}` was reported complete and starts again"
         if self.steps[step].role == "fallback" and step not in self.stood_in.values() and "[" not in step:
             yield f"step `{step}` starts, and it is not on disk that it is needed as a fallback"
+        if self.steps[step].rerun != "always":
+            if step in self.lost:
+                yield f"step `{step}` starts again, its last attempt was lost, and nobody has said that it may"
+            if i not in saved.alive or saved.alive[i].number != attempt:
+                yield f"step `{step}` starts, and it is not on disk that it does"
+        self.lost.discard(step)
         if self._is_last(step) != self.ending:
             yield f"step `{step}` starts, and the run is {'' if self.ending else 'not '}ending"
         if saved.unsettled[i]:
@@ -207,9 +223,9 @@ class Outside:
                 yield f"{named}, {'' if step.id in self.reused else 'not '}reported as reused"
             if by and (status is Status.SUCCEEDED) != stands:
                 yield f"{named}, its fallback `{by}` is {state.status[state.graph.index[by]].name.lower()}"
-            complete = step.id in (self.grouped if isinstance(step.action, Approve) else self.completed)
-            if not step.grows and not by and complete != (status is Status.SUCCEEDED):
-                yield f"{named}, {'' if complete else 'not '}reported complete"
+            done = step.id in self.completed or step.id in self.grouped
+            if not step.grows and not by and done != (status is Status.SUCCEEDED):
+                yield f"{named}, {'' if done else 'not '}reported complete"
             fails = not bad.isdisjoint(step.needs)
             none = bool(step.needs) and unwanted.issuperset(step.needs)
             own = step.id in self.kept | self.reused or (step.condition and parse(step.condition).uses_status)
@@ -265,6 +281,8 @@ class Outside:
 
     def _used_up(self, state: State, i: int) -> bool:
         step = state.steps[i]
+        if step.id in self.given_up:
+            return True
         if self._goes_on(self.stood_in.get(step.id, "?")):
             return True  # its fallback goes on with its parts when the run is retried, and it is not tried again itself
         if any(step.id.startswith((f"{of}/", f"{by}/", f"{by}[")) for of, by in self.stood_in.items() if of in self.grouped):
@@ -402,7 +420,7 @@ def _holds(state: State, i: int, said: Why, now: float) -> bool:
             asked = asked or (step.reuse and i not in state.prints)
             gate = step.question is not None and step.id not in state.gates
             behind = state.workflow.gates is not None and state.graph.layer[i] == state.front > state.passed
-            return bool(open_ and (steps or asked or gate or behind or state.suspending))
+            return bool(open_ and (steps or asked or gate or behind or state.suspending or state.suspended))
         case Status.AWAITING_APPROVAL:
             return said.until == state.gates[state.graph.ids[i]].until
         case Status.READY if said.pool:
@@ -413,6 +431,8 @@ def _holds(state: State, i: int, said: Why, now: float) -> bool:
             return open_
         case Status.BACKING_OFF:
             return said.until is not None
+        case Status.INTERRUPTED:
+            return open_ and state.steps[i].rerun != "always"
         case Status.RUNNING:
             limited = state.steps[i].timeout_s is not None or state.steps[i].deadline_s is not None
             return (said.until is not None) == limited

@@ -150,6 +150,7 @@ def _step(random: Random, ids: list[str], n: int, pools: dict[str, Pool], needs_
         timeout_s=float(random.randint(1, 10)) if random.random() < 0.3 else None,
         deadline_s=float(random.randint(1, 20)) if random.random() < 0.15 else None,
         drain=random.random() < 0.3,
+        rerun=random.choice(("ask", "never")) if random.random() < 0.1 else "always",
         reuse=random.random() < 0.1,
         reads=tuple(random.sample(SHARED, random.choice((0, 0, 0, 0, 0, 0, 1)))),
         writes=tuple(random.sample(SHARED, random.choice((0, 0, 0, 0, 0, 0, 0, 1)))),

@@ -339,13 +339,21 @@ class World:
         for fact in self.facts:
             apply(self.state, fact)
         self.now += 1.0
-        answers = []
+        answers: list[Observed] = []
         if self.saved.waiting:  # an hour or a day later somebody comes, or does not
             self.now += self._some_time(2 * PATIENCE_S)
             answers = [_answer(self.saved, gate, self.random) for gate in self.saved.asking if self.random.random() < 0.5]
         for gate in self.saved.asking:
             self._ask(gate)
-        self._turn([*asked, self._attached(), *answers])
+        self._turn([*asked, self._attached(), *answers, *self._answers()])
+
+    def _answers(self) -> Iterator[f.InterruptAnswered]:
+        """What people say about some of the interrupted steps."""
+        for i in self.state.interrupted:
+            answers: tuple[Literal["again", "done", "give_up"], ...] = ("again", "done", "give_up")
+            answer = self.random.choice(answers[self.state.steps[i].rerun == "never" :])
+            if self.random.random() < 0.8:
+                yield f.InterruptAnswered(at=self.now, step=self.state.graph.ids[i], answer=answer, by="sim")
 
     def _insist(self, broken: Iterable[str]) -> None:
         """Nothing may be wrong, if anybody looks."""

@@ -210,7 +210,7 @@ _SKIPPED: Final = {
     "needs_skipped": "all that it needs was skipped",
     "need_failed": "because of `{by}`",
     "cancel": "the run was cancelled",
-    "not_needed": "`{by}` did not need it",
+    "not_needed": "`{by}` itself did not need it",
     "run_timeout": "the run took too long",
     "budget": "the budget is spent",
     "stop": "`{by}` stopped the run",
@@ -315,8 +315,9 @@ def _ended(story: Story, fact: f.AttemptEnded) -> None:
 def _lost(story: Story, fact: f.AttemptLost) -> None:
     story.alive.pop(fact.step, None)
     if fact.reason == "crash":
-        story.say_step("lost", fact.step, "its engine died; it runs again")
-    else:
+        again = "; it runs again" if story.steps[fact.step].rerun == "always" else ""
+        story.say_step("lost", fact.step, f"its engine died{again}")
+    elif story.steps[fact.step].rerun == "always":
         story.say_step("stopped", fact.step, "it runs again when the run is resumed")
 
 
@@ -337,6 +338,19 @@ def _backoff(story: Story, fact: f.BackoffStarted) -> None:
 def _fallback(story: Story, fact: f.FallbackStarted) -> None:
     story.errors.pop(fact.step, None)
     story.say_step("fallback", fact.step, f"{message(fact.error)}; `{visible(fact.fallback)}` is tried in its place")
+
+
+def _interrupted(story: Story, fact: f.StepInterrupted) -> None:
+    how = (
+        "somebody must say whether it runs again" if story.steps[fact.step].rerun == "ask" else "it does not run again by itself"
+    )
+    story.say_step("interrupted", fact.step, how, freely=True)
+
+
+def _answered(story: Story, fact: f.InterruptAnswered) -> None:
+    said = {"again": "it runs again", "done": "its work is done", "give_up": "it is given up"}[fact.answer]
+    reason = f": {visible(fact.reason)}" if fact.reason else ""
+    story.say_step("answered", fact.step, f"{visible(fact.by)} says that {said}{reason}", freely=True)
 
 
 def _budget_spent(story: Story, fact: f.BudgetSpent) -> None:
@@ -466,6 +480,8 @@ _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.BackoffStarted: _backoff,
     f.FallbackStarted: _fallback,
     f.BudgetSpent: _budget_spent,
+    f.StepInterrupted: _interrupted,
+    f.InterruptAnswered: _answered,
     f.RunEnding: _ending,
     f.StepFailed: _failed,
     f.StepCancelled: _cancelled,

@@ -22,6 +22,7 @@ FAILURES_MAX: Final = 3
 """Failed steps that are told in full; the others are named."""
 
 TAIL_LINES_MAX: Final = 20
+INTERRUPTED_MAX: Final = 3
 CAUSES_MAX: Final = 4
 POOLS_MAX: Final = 4
 LABEL_WIDTH: Final = 15
@@ -31,7 +32,9 @@ Logs = Callable[[str, int], str]
 
 def run_status(state: State) -> str:
     """Status of a run as the glossary says it; one whose engine died without a word is still `running`."""
-    return state.ended.status if state.ended else "suspended" if state.suspended else "running"
+    if state.ended:
+        return state.ended.status
+    return "waiting" if state.waiting else "suspended" if state.suspended else "running"
 
 
 def render(
@@ -198,7 +201,20 @@ def _skipped_because(state: State, i: int) -> list[str]:
 # ---- how to go on ----
 
 
+def _waits(state: State, run: str) -> list[str]:
+    """What to say about interrupted steps."""
+    lines = []
+    for i in list(state.interrupted)[:INTERRUPTED_MAX]:
+        step = visible(state.graph.ids[i])
+        ways = ["--again", "--done", "--give-up"] if state.steps[i].rerun == "ask" else ["--done", "--give-up"]
+        lines.append(f"`{step}` is interrupted: weft resume {visible(run)} {' | '.join(f'{way} {step}' for way in ways)}")
+    more = len(state.interrupted) - len(lines)
+    return [*lines, f"and {more:,} more: weft why {visible(run)}"] if more else lines
+
+
 def _go_on(state: State, run: str, failed: Sequence[int]) -> list[str]:
+    if state.waiting and state.interrupted:
+        return ["", *_waits(state, run)]
     if state.suspended:
         return ["", f"go on: weft resume {visible(run)}    give up: weft cancel {visible(run)}"]
     if state.broke and not failed:

@@ -91,7 +91,8 @@ def render_run(state: State, *, run: str, now: float, color: bool, width: int = 
     if not state.ended:
         rows = Scene.of(state).sections(now, width, paint)
         lines += ["", *rows] if rows else []
-        waiting = state.open - len(state.alive) - len(state.backoff_until) - sum(map(len, state.ready))
+        lines += [f"`{visible(state.graph.ids[i])}` {visible(why(state, i).reason)}" for i in list(state.interrupted)[:NAMED_MAX]]
+        waiting = state.open - len(state.interrupted) - len(state.alive) - len(state.backoff_until) - sum(map(len, state.ready))
         if waiting:
             lines.append(paint(f" {plural(waiting, 'more step')} {'waits' if waiting == 1 else 'wait'} for these", "dim"))
     return "\n".join(lines)
@@ -104,6 +105,7 @@ def run_as_json(state: State, *, run: str, alive: bool = True) -> dict[str, Any]
         "stopping": [i for i in state.alive if state.status[i] is Status.STOPPING],
         "backing_off": list(state.backoff_until),
         "held": sorted(i for ready in state.ready for i in ready),
+        "interrupted": list(state.interrupted),
         "failed": [i for i in state.errors if state.status[i] is Status.FAILED],
     }
     return {
