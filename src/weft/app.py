@@ -426,7 +426,7 @@ def _drive(
                 folder=folder,
                 journal=journal,
                 store=store,
-                runners=lambda: _runners(workflow, folder, workers, options),
+                runners=lambda: _runners(_with_injected(workflow, state, facts), folder, workers, options),
                 first=[*opening, attached, *rest],
                 outputs=outputs or {},
                 secrets=secrets,
@@ -446,6 +446,14 @@ def _drive(
     if state.created and state.created.durability != "none":
         Index(folder.parents[1]).note(state.created, {state.graph.ids[i]: seconds for i, seconds in state.took_s.items()})
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
+
+
+def _with_injected(workflow: Workflow, state: State, facts: Sequence[f.Observed]) -> Workflow:
+    """The workflow with the steps that people have added to the run, which want runners too."""
+    first = len(workflow.steps)
+    added = [step for i, step in enumerate(state.steps[first:], first) if i not in state.graph.parent]
+    added += [step for fact in facts if isinstance(fact, f.GateAnswered) for step in fact.inject]
+    return msgspec.structs.replace(workflow, steps=(*workflow.steps, *added))
 
 
 def _runners(workflow: Workflow, folder: Path, workers: int, options: Options) -> dict[type, Runner]:

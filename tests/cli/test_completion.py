@@ -81,7 +81,7 @@ def test_choices_codes_and_files(weft: Weft) -> None:
     for shell, values in (("bash", ["layers"]), ("fish", ["--schedule=layers"])):
         assert offered(weft, "weft run w.yaml --schedule=l", shell) == values
     assert offered(weft, "weft run w.yaml --schedule l") == ["layers"]
-    assert offered(weft, "weft run w.yaml -j ") == ["auto", "unlimited"]
+    assert offered(weft, "weft run w.yaml -j ") == ["auto", "unlimited", "adaptive"]
     assert offered(weft, "weft init -t p") == ["pipeline"]
     assert offered(weft, "weft explain W10") == [code for code in offered(weft, "weft explain ") if code.startswith("W10")] != []
     assert offered(weft, "weft run ") == offered(weft, "weft check a.yaml b") == offered(weft, "weft report -o x") == ["file"]

@@ -279,3 +279,28 @@ def test_interrupted(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == {"receipt": "receipt: paid"}
     assert (tmp_path / "payments.txt").read_text() == "paying 100\n" * 2
+
+
+def answer(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(Path(sys.executable).with_name("weft")), "approve", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_approval(tmp_path: Path) -> None:
+    done = run(tmp_path, "approval")
+    assert done.returncode == 3, done.stderr
+    assert "Publish 42 rows?" in done.stderr
+    assert answer(tmp_path, "@", "review", "--form", "channel=mail").returncode == 3
+    done = answer(tmp_path, "@", "clean", "--with", "folder=cache")
+    assert done.returncode == 0, done.stderr
+    outputs = json.loads(done.stdout)
+    assert outputs["published"].startswith("42 rows to mail, approved by ")
+    assert outputs["cleaned"] == "emptying cache"
+
+
+def test_layer_gates(tmp_path: Path) -> None:
+    assert run(tmp_path, "layer_gates").returncode == 3
+    assert answer(tmp_path, "--skip", "slow").returncode == 3
+    done = answer(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"report": "done"}

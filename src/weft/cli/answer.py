@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from weft import app
-from weft.cli.common import find_run, leave, settings_options, take_settings
+from weft.cli.common import find_run, leave, look_at, settings_options, show_problems, take_settings
 from weft.cli.run import VIEW, View, parse_pairs, wait_option
 from weft.core import facts as f
 from weft.core.apply import apply
@@ -17,7 +17,7 @@ from weft.core.state import State
 from weft.journal.reader import read_facts
 from weft.model.errors import UsageError
 from weft.model.inputs import read_values
-from weft.model.workflow import Value
+from weft.model.workflow import Step, Value, Workflow
 from weft.settings import Settings
 
 _reason = click.option("--reason", default="", help="Why; it is kept with the run.")
@@ -31,10 +31,11 @@ _record = click.option("--record", is_flag=True, help="Without an engine: only w
 @click.option("--form", "form_pairs", multiple=True, metavar="KEY=VALUE", help="A field of the form.")
 @click.option("--with", "with_pairs", multiple=True, metavar="KEY=VALUE", help="Change a value of the step's `with`.")
 @click.option("--skip", "steps", multiple=True, metavar="STEP", help="Between layers: leave this step out.")
+@click.option("--inject", "files", multiple=True, metavar="FILE", help="Between layers: add the steps of this file to the run.")
 @click.option("--replan", is_flag=True, help="Between layers: leave out all that has not begun.")
 @_record
 @wait_option
-@settings_options(*VIEW)
+@settings_options(*VIEW, "format", "size_max", "time_scale")
 def approve(name: str, gate: str | None, record: bool, wait: bool, **options: Any) -> None:
     """Say yes at a GATE of a RUN. Without a GATE, at the only one that is open; `@` is the last run.
 
@@ -51,6 +52,7 @@ def approve(name: str, gate: str | None, record: bool, wait: bool, **options: An
         inputs=door.inputs(parse_pairs(options["with_pairs"])),
         skip=list(options["steps"]),
         replan=options["replan"],
+        inject=door.steps_of(options["files"]),
         id=os.urandom(8).hex(),
     )
     door.hand_in(said, record=record, wait=wait)
@@ -107,6 +109,23 @@ class Door:
         i = self.state.graph.index.get(self.gate)
         written = {} if i is None else self.state.steps[i].inputs
         return {name: _like(written.get(name), text) for name, text in given.items()}
+
+    def steps_of(self, files: tuple[str, ...]) -> list[Step]:
+        """The steps of files, which may refer to those of the run. Problems are shown, and end the command with exit code 2."""
+        from weft.formats.flows import Beside
+
+        beside = Beside(steps=frozenset(self.state.graph.ids), workflow=self.state.workflow)
+        found: list[Step] = []
+        for file in files:
+            loaded, data = look_at(file, self._settings, beside)
+            show_problems(loaded, data, self._settings)
+            if loaded.workflow is None:
+                leave(2)
+            bare = Workflow(name=loaded.workflow.name, steps=loaded.workflow.steps, secrets=loaded.workflow.secrets)
+            if msgspec.structs.replace(loaded.workflow, description="") != bare:
+                raise UsageError(f"{file}: what is injected into a run is `steps`, and nothing that speaks of a run")
+            found += loaded.workflow.steps
+        return found
 
     def hand_in(self, said: f.GateAnswered, *, record: bool, wait: bool) -> None:
         """Give the answer, go on with the run if nobody else does, and leave."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 import msgspec
@@ -18,6 +18,9 @@ from weft.model.options import SETTINGS, Setting
 from weft.model.problem import Place, Problem
 from weft.model.workflow import Plugin, definitions
 from weft.settings import Settings
+
+if TYPE_CHECKING:
+    from weft.formats.flows import Beside
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -94,8 +97,8 @@ def budgets_of(settings: Settings) -> Budgets:
     return Budgets(yaml_bytes_max=size_max, json_bytes_max=size_max) if size_max else Budgets()
 
 
-def look_at(file: str, settings: Settings) -> tuple[Loaded, bytes]:
-    """Read a workflow file and collect its problems."""
+def look_at(file: str, settings: Settings, beside: "Beside | None" = None) -> tuple[Loaded, bytes]:
+    """Read a workflow file and collect its problems. `beside`: a run that its steps shall join."""
     from weft.formats import load as load_format
     from weft.host.source import read_source
 
@@ -106,7 +109,7 @@ def look_at(file: str, settings: Settings) -> tuple[Loaded, bytes]:
     form = settings["format"] or None
     read = partial(read_source, size_max=budgets.json_bytes_max)
     scale, outside = settings["time_scale"], _outside()
-    loaded = load_format(data, file, format=form, budgets=budgets, time_scale=scale, read=read, outside=outside)
+    loaded = load_format(data, file, format=form, budgets=budgets, time_scale=scale, read=read, outside=outside, beside=beside)
     if missing := list(_missing_plugins(loaded)):
         loaded = msgspec.structs.replace(loaded, workflow=None, problems=(*loaded.problems, *missing))
     return loaded, data

@@ -171,6 +171,19 @@ def _selected(ctx: click.Context, param: click.Parameter, incomplete: str) -> "I
     yield from (CompletionItem(step.id, help=step.title) for step in (workflow.steps if workflow else ()))
 
 
+def _gate(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Iterator[CompletionItem[str]]":
+    from weft.core.apply import apply
+    from weft.core.state import State
+    from weft.journal.index import find_run
+    from weft.journal.reader import read_facts
+
+    state = State()
+    for fact in read_facts(find_run(_state(ctx), _first(ctx, "name") or "@")):
+        apply(state, fact)
+    for gate in state.asking:
+        yield CompletionItem(gate, help=state.gates[gate].message)
+
+
 def _input(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Iterator[CompletionItem[str]]":
     from weft.formats import load
     from weft.host.source import read_source
@@ -234,6 +247,7 @@ HINTS: Final[dict[str, Callable[[click.Context, click.Parameter, str], Any]]] = 
     "steps": _step,
     **{f"select_{name}": _selected for name in ("from", "downstream", "only", "until", "skip")},
     "reuse_from": _run,
+    "gate": _gate,
     "pairs": _input,
     "more_pairs": _input,
     "code": _code,

@@ -74,7 +74,7 @@ class Look:
             self.damage = error
         self.state = self._measure.state
         self.numbers = self._measure.numbers()
-        over = bool(self.state.ended or self.state.suspended)
+        over = bool(self.state.ended or self.state.left)
         self.alive = over or holder(self.folder) is not None
         self.now = max(time.time(), self.state.now) if self.alive and not over else self.state.now
 

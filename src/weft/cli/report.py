@@ -37,7 +37,7 @@ def report(name: str, out: str | None, **options: Any) -> None:
             raise
         damage = error
     state = chronicle.measure.state
-    alive = bool(state.ended or state.suspended) or holder(folder) is not None
+    alive = bool(state.ended or state.left) or holder(folder) is not None
     secrets = [os.environ[name] for name in state.workflow.secrets if name in os.environ]
     made = f"written by weft {__version__} at {time.strftime('%Y-%m-%d %H:%M:%S')}"
     page = render(chronicle, run=folder.name, secrets=secrets, alive=alive, made=made)

@@ -54,7 +54,7 @@ def watch(name: str, verbose: int, **options: Any) -> None:
         raise
     view.close()
     state = watcher.state
-    if not (state.ended or state.suspended):
+    if not (state.ended or state.left):
         who = f", {watcher.last_holder}," if watcher.last_holder else ""
         raise MachineError(f"the engine of run `{folder.name}`{who} is gone; `weft resume {folder.name}` goes on with it")
     leave(view.finish(_result(folder, watcher)))
@@ -127,7 +127,7 @@ class Watcher:
                 return
             if not news:
                 self._clock.past = None
-                if self.state.ended or self.state.suspended:
+                if self.state.ended or self.state.left:
                     return  # its engine is only tidying up
                 self._bell.ring()
                 select([], [], [], POLL_S)

@@ -78,6 +78,8 @@ class Engine:
         self._journal = journal
         self._store = store
         self._runners = runners
+        self.kinds = frozenset(runners)
+        """The types of actions that it can run."""
         self._clock = clock
         self._jobs = jobs
         self._reuse = reuse

@@ -16,7 +16,7 @@ from weft.model.workflow import Workflow
 
 if TYPE_CHECKING:
     from weft.formats.document import Document
-    from weft.formats.flows import Read, Sources
+    from weft.formats.flows import Beside, Read, Sources
 
 FORMATS = ("native", "wfformat", "hwfe")
 
@@ -65,12 +65,13 @@ def load(
     time_scale: float = 1.0,
     read: "Read | None" = None,
     outside: "Outside | None" = None,
+    beside: "Beside | None" = None,
 ) -> Loaded:
     """The workflow in `data`, or what is wrong with it. `name` is the file's, for messages; its ending tells YAML from JSON.
 
     `format`: one of FORMATS, when the content shall not decide. `time_scale` multiplies the times of a recorded trace.
     `read`: gives the content of the file of a sub-workflow, by its name relative to where `name` is; or problems. Without it
-    such a file is refused. `outside` does what loading does not do by itself.
+    such a file is refused. `beside`: a run that its steps shall join. `outside` does what loading does not do by itself.
     Raises MachineError if PyYAML lacks its parser.
     """
     collecting = gc.isenabled()
@@ -81,6 +82,7 @@ def load(
         return _load(data, name, None, budgets, time_scale, sources, outside or Outside())
 
     sources = Sources(name, read, load_part, max(budgets.yaml_bytes_max, budgets.json_bytes_max))
+    sources.beside = beside
     try:
         loaded = _load(data, name, format, budgets, time_scale, sources, outside or Outside())
         if not sources.problems:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING, TypeAlias
 
-from weft.formats.document import Findings, Where
+import msgspec
+
+from weft.formats.document import Findings, Path, Where
 from weft.formats.shapes import Fields, quoted
 from weft.model.inputs import fits
 from weft.model.problem import Problem
@@ -31,6 +33,13 @@ OF_RUNS = ("schedule", "timeout", "finally", "deadline", "budget", "gates")
 """Keys of a workflow that speak of a whole run."""
 
 
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that the steps of a file shall join: what they may refer to, and whose names are taken."""
+
+    steps: frozenset[str]
+    workflow: Workflow
+
+
 class Sources:
     """The files of sub-workflows. `problems` are theirs, `contents` what they hold. `bytes_max`: of all files together."""
 
@@ -39,6 +48,7 @@ class Sources:
         self._known: dict[str, Workflow | None] = {}
         self._chain = [normpath(name)]
         self._bytes_left = bytes_max
+        self.beside: Beside | None = None
         self.problems: list[Problem] = []
         self.contents: dict[str, bytes] = {}
 
@@ -111,6 +121,13 @@ def refuse_of_runs(fields: Fields, findings: Findings) -> None:
         if key in fields and (key, fields[key]) != ("schedule", "dataflow"):
             message = f"`{key}` says nothing about a sub-workflow: it is a part of the run"
             findings.add("W214", message, Where(fields.at(key), "key"), hint="move it to the file that is run, or remove it")
+
+
+def refuse_taken(ids: Mapping[str, Path], beside: Beside, findings: Findings) -> None:
+    """Report steps that a run has already, which these shall join."""
+    for id_ in beside.steps.intersection(ids):
+        message, hint = f"the run has a step `{shown(id_)}` already", "give the new one another id"
+        findings.add("W119", message, Where(ids[id_], "key"), hint=hint)
 
 
 def check_size(steps: Sequence[Step], where: Callable[[str], Where], findings: Findings) -> None:

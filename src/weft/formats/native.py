@@ -16,7 +16,7 @@ from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.environment import check_variables, refuse_reserved
 from weft.formats.fan_out import fans_out, item_name, read_fan_out
-from weft.formats.flows import Sources, check_given, check_size, refuse_of_runs, shared_pools, shared_secrets
+from weft.formats.flows import Sources, check_given, check_size, refuse_of_runs, refuse_taken, shared_pools, shared_secrets
 from weft.formats.gates import read_question, refer
 from weft.formats.http import read_http
 from weft.formats.pools import check_demand, read_pool
@@ -140,6 +140,12 @@ class _Loader:
         self.root, self.fields, self.findings, self.sources, self.shared = root, fields, findings, sources, shared
         self.ids, self.raw = named_steps(fields, self._written(fields.path), findings)
         self.secrets: list[str] = list(filter(None, fields.get("secrets", [])))
+        self.beside = None if sources.inside or fields.path else sources.beside
+        if self.beside:
+            refuse_taken(self.ids, self.beside, findings)
+            self.secrets += self.beside.workflow.secrets
+            self.shared |= self.beside.workflow.resources.keys()
+            self.ids = {**dict.fromkeys(self.beside.steps, ()), **self.ids}
         pools = fields.get("resources", {})
         self.pools = {pool: read_pool(pool, value, fields.at("resources", pool), findings) for pool, value in pools.items()}
         self.defaults: Fields = fields.get("defaults", Fields(fields.at("defaults")))
@@ -149,7 +155,8 @@ class _Loader:
         fields = self.fields
         before = self.findings.count if fields.path else 0
         inputs = {input_: self._input(input_, value) for input_, value in fields.get("inputs", {}).items()}
-        self.references = References(self.findings, self.ids, inputs)
+        known = {**self.beside.workflow.inputs, **inputs} if self.beside else inputs
+        self.references = References(self.findings, self.ids, known)
         self.references.items = {id_: item_name(step) for id_, step in self.raw.items() if fans_out(step)}
         last = self._steps(fields.get("finally", {}))
         self.roles = Roles(self._steps(fields.get("steps", {})), last, self.ids, self.findings)
@@ -185,7 +192,7 @@ class _Loader:
             gates=read_question(fields, "gates", self.findings, self._input),
             budget=read_budget(fields.get("budget")),
         )
-        if not self.sources.inside and not fields.path:
+        if not self.sources.inside and not fields.path and not self.beside:
             report_races(workflow, self.ids, self._written, self.findings)  # those of sub-workflows too
         return workflow
 

@@ -29,7 +29,7 @@ from weft.model.suggest import did_you_mean
 from weft.model.workflow import Step
 
 NAME: Final = "index.db"
-_FORMAT = 3
+_FORMAT = 4
 """Goes up whenever RunRow or the fold changes: an index of another format is rebuilt."""
 
 _WAIT_S = 2.0
@@ -62,7 +62,7 @@ _LISTED_MAX = 5
 """Candidates named in a message about an ambiguous run id."""
 
 
-RunStatus: TypeAlias = Literal["running", "suspended"] | f.Outcome
+RunStatus: TypeAlias = Literal["running", "suspended", "waiting"] | f.Outcome
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -314,6 +314,8 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None, list[Row]]:
                     took_s[fact.step] = fact.at - started[fact.step]
                 case f.RunSuspended():
                     status = "suspended"
+                case f.RunWaiting():
+                    status = "waiting"
                 case f.RunEnded():
                     status = fact.status
     except MachineError as error:
@@ -327,7 +329,7 @@ def _fold(folder: Path) -> tuple[RunRow, Note | None, list[Row]]:
         source=created.source,
         status=status,
         created_at=created.at,
-        ended_at=None if status in ("running", "suspended") else last_at,
+        ended_at=None if status in ("running", "suspended", "waiting") else last_at,
         makespan_s=makespan_s,
         steps=len(steps),
         succeeded=counts["succeeded"],

@@ -67,6 +67,11 @@ def render(rows: Sequence[Row], *, color: bool, width: int = 100) -> str:
     lines = table(map(_cells, rows[:ROWS_MAX]), paint, width, head=_HEAD, right=(3, 5), keep=(0, 2, 3, 4, 5))
     if any(_resumable(row) for row in rows[:ROWS_MAX]):
         lines += ["", paint("go on with a run that is suspended, or has lost its engine: weft resume RUN", "dim")]
+    if any(row.status == "waiting" and not row.damage for row in rows[:ROWS_MAX]):
+        lines += [
+            "",
+            paint("see what a run that is waiting asks: weft why RUN; answer: weft approve RUN, weft reject RUN", "dim"),
+        ]
     if len(rows) > ROWS_MAX:
         lines.append(paint(f"… and {plural(len(rows) - ROWS_MAX, 'older run')}: --json lists all", "dim"))
     return "\n".join(lines)

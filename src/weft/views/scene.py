@@ -135,7 +135,7 @@ class Scene:
     @property
     def ticks(self) -> bool:
         """Whether the passing of time alone changes the rows."""
-        return bool(self.state.alive or self.state.backoff_until) or self.state.first_ready() is not None
+        return bool(self.state.alive or self.state.backoff_until or self.state.asking) or self.state.first_ready() is not None
 
     def rows(self, now: float, elapsed_s: float, width: int, height: int, paint: Paint) -> list[str]:
         """Painted rows, at most `height` and ROWS_MAX, none wider than `width`."""
@@ -158,6 +158,7 @@ class Scene:
         side = SIDE_ROWS_MAX if room >= ROOMY_ROWS else 1
         wanted = {
             "running": running,
+            "to approve": min(max(side, 1), len(self.state.asking)),
             "failed": min(1, len(self._failed)),
             "held": min(side, len(held)),
             "backing off": min(side, len(self.state.backoff_until)),
@@ -173,6 +174,7 @@ class Scene:
             room -= more
         return [
             self._failed_rows(granted["failed"]),
+            self._asking_rows(now, granted["to approve"]),
             self._running_rows(now, granted["running"], running),
             self._stopping_rows(now, granted["stopping"]),
             self._backing_off_rows(now, granted["backing off"]),
@@ -186,6 +188,15 @@ class Scene:
         others = [self._id(i) for i in self._failed[-NAMED_MAX:-1][::-1]]
         before = f"; before it {names(others, 60, total=len(self._failed) - 1)}" if others else ""
         return [[("failed", STYLES["failed"]), self._id(last), "", message(self.state.errors[last]) + before]]
+
+    def _asking_rows(self, now: float, count: int) -> list[list[Cell]]:
+        """Those who wait for a person, the first asked first."""
+        rows: list[list[Cell]] = []
+        for gate in list(self.state.asking)[:count]:
+            opened = self.state.gates[gate]
+            left = "" if opened.until is None else f", {format_duration(max(0.0, round(opened.until - now)))} left"
+            rows.append([("", ""), visible(gate), _since(opened.at, now), f"{visible(opened.message)}{left}"])
+        return _labelled("to approve", _with_more(rows, len(self.state.asking)))
 
     def _running_rows(self, now: float, count: int, total: int) -> list[list[Cell]]:
         state = self.state

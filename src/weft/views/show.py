@@ -16,6 +16,7 @@ from weft.core.why import status_word, why
 from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.units import format_duration, format_size
 from weft.model.workflow import Approve, Argv, Flow, Http, Js, Lua, Plugin, Python, Shell, Sleep, Step, Wasm
+from weft.views.asked import gate_rows, gates_as_json
 from weft.views.runs import moment
 from weft.views.story import STOPPED, message, skip_reason, spent
 from weft.views.summary import run_status
@@ -97,6 +98,7 @@ def as_json(numbers: Numbers, state: State, *, run: str, alive: bool = True, adv
             "pools": [msgspec.structs.asdict(pool) for pool in numbers.pools],
         },
         "advice": [msgspec.structs.asdict(one) for one in advice],
+        "gates": gates_as_json(state),
         "steps": steps,
     }
 
@@ -140,7 +142,7 @@ def note(state: State, i: int) -> str:
             return f"by its fallback `{visible(state.graph.ids[state.stand_ins[i]])}`"
         case Status.INTERRUPTED:
             return visible(why(state, i).reason)
-        case Status.READY | Status.STOPPING | Status.BACKING_OFF:
+        case Status.READY | Status.STOPPING | Status.BACKING_OFF | Status.AWAITING_APPROVAL:
             return visible(why(state, i).reason)
     return ""
 
@@ -230,7 +232,7 @@ def render_step(
     said = why(state, i)
     lines += [f"  {visible(text)}" for text in (said.reason, said.reuse) if text]
     lines.append("")
-    rows = [*_definition(state, i, width), *_what_ran(attempts, step, logs, reused)]
+    rows = [*gate_rows(state, step), *_definition(state, i, width), *_what_ran(attempts, step, logs, reused)]
     lines += [f"{paint(label.ljust(LABEL_WIDTH), 'dim')}{fit(text, width - LABEL_WIDTH)}".rstrip() for label, text in rows]
     lines += _attempt_table(attempts, paint, width)
     error = state.errors.get(i)

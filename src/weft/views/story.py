@@ -15,6 +15,7 @@ from weft.core.growth import grown
 from weft.model.output import ErrorRecord, Usage
 from weft.model.units import format_duration, format_size
 from weft.model.workflow import WAITING_ACTIONS, Step
+from weft.views.asked import answer_words, opened_words
 from weft.views.text import STYLES, Paint, fit, last_lines, names, pad, plural, visible, words
 
 FREE_STEPS_MAX: Final = 2_000
@@ -455,6 +456,16 @@ def _outputs(story: Story, fact: f.OutputsEvaluated) -> None:
         story.say("failed", f"the outputs of the run: {message(fact.error)}")
 
 
+def _gate(story: Story, fact: f.GateOpened | f.GateAnswered) -> None:
+    word, detail = ("gate", opened_words(fact)) if isinstance(fact, f.GateOpened) else ("answer", answer_words(fact))
+    story.say(word, fit(f"{visible(fact.gate)}  {detail}", MESSAGE_WIDTH_MAX))
+
+
+def _waiting(story: Story, fact: f.RunWaiting) -> None:
+    if story.as_log:
+        story.say("waiting", f"for {plural(len(fact.gates), 'answer')}: {names(fact.gates, NAMES_WIDTH)}")
+
+
 def _suspended(story: Story, fact: f.RunSuspended) -> None:
     if story.as_log:
         story.say("suspended", f"{story.done:,} of {plural(story.total, 'step')} done")
@@ -496,6 +507,9 @@ _TELL: Final[dict[type, Callable[[Story, Any], None]]] = {
     f.RetryRequested: _retry_requested,
     f.RunTimedOut: _timed_out,
     f.OutputsEvaluated: _outputs,
+    f.GateOpened: _gate,
+    f.GateAnswered: _gate,
+    f.RunWaiting: _waiting,
     f.RunSuspended: _suspended,
     f.RunEnded: _run_ended,
 }

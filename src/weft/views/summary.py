@@ -9,6 +9,7 @@ from weft.core.state import State
 from weft.core.status import Status
 from weft.model.output import ErrorRecord, Usage
 from weft.model.units import format_duration
+from weft.views.asked import shown_lines
 from weft.views.story import attempt_words, message, spent
 from weft.views.text import STYLES, Paint, chain, fit, fit_name, last_lines, names, percent, plural, visible, words
 
@@ -23,6 +24,9 @@ FAILURES_MAX: Final = 3
 
 TAIL_LINES_MAX: Final = 20
 INTERRUPTED_MAX: Final = 3
+GATES_MAX: Final = 4
+SHOWN_LINES_MAX: Final = 12
+"""Open gates that are told in full, and lines of what each shows."""
 CAUSES_MAX: Final = 4
 POOLS_MAX: Final = 4
 LABEL_WIDTH: Final = 15
@@ -64,7 +68,7 @@ def render(
         for n, (label, text) in enumerate(rows)
     ]
     failed = _failed(state)
-    last = _go_on(state, run, failed)
+    last = [line if "weft " in line else fit(line, width) for line in _go_on(state, run, failed)]  # commands stay whole
     left = height - len(lines) - len(last) - 2
     return "\n".join(["", *lines, *_failures(state, failed, left, paint, width, logs), *last])
 
@@ -212,9 +216,22 @@ def _waits(state: State, run: str) -> list[str]:
     return [*lines, f"and {more:,} more: weft why {visible(run)}"] if more else lines
 
 
+def _asked(state: State, run: str) -> list[str]:
+    """Who waits for whom, with what to look at, and how to answer."""
+    lines = [""] if state.asking else []
+    for gate in list(state.asking)[:GATES_MAX]:
+        lines += [f"? {visible(gate)}  {visible(state.gates[gate].message)}"]
+        shown = state.gates[gate].show
+        lines += [f"  │ {line}" for line in shown_lines(shown, SHOWN_LINES_MAX)] if shown is not None else []
+        lines += [f"  yes: weft approve {run} {visible(gate)}    no: weft reject {run} {visible(gate)}"]
+    more = len(state.asking) - GATES_MAX
+    return [*lines, *([f"  … and {plural(more, 'more gate')}: weft why {run}"] if more > 0 else [])]
+
+
 def _go_on(state: State, run: str, failed: Sequence[int]) -> list[str]:
-    if state.waiting and state.interrupted:
-        return ["", *_waits(state, run)]
+    if state.waiting:
+        interrupted = ["", *_waits(state, run)] if state.interrupted else []
+        return [*interrupted, *_asked(state, visible(run))]
     if state.suspended:
         return ["", f"go on: weft resume {visible(run)}    give up: weft cancel {visible(run)}"]
     if state.broke and not failed:

@@ -22,6 +22,8 @@ STYLES: Final = {
     "backing_off": "yellow",
     "held": "blue",
     "interrupted": "yellow",
+    "awaiting_approval": "bold yellow",
+    "to_approve": "bold yellow",
     "succeeded": "green",
     "reused": "green",
     "succeeded_with_errors": "yellow",

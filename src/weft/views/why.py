@@ -9,6 +9,7 @@ from weft.core.state import State
 from weft.core.status import Status
 from weft.core.why import Why, why
 from weft.model.units import format_duration
+from weft.views.asked import gates_as_json
 from weft.views.scene import Scene
 from weft.views.story import message, spent
 from weft.views.summary import run_status
@@ -86,13 +87,15 @@ def render_run(state: State, *, run: str, now: float, color: bool, width: int = 
     paint, status = Paint(color), run_status(state)
     done = len(state.steps) - state.open
     lines = [f"run {paint(visible(run), 'bold')} {_verb(status, paint)}: {_outcome(state, done)}"]
+    lines += [f"asked at {visible(gate)}: weft approve {visible(run)} {visible(gate)}, or weft reject" for gate in state.asking]
     if not alive:
         lines.append(f"its engine is gone: weft resume {visible(run)} goes on")
     if not state.ended:
         rows = Scene.of(state).sections(now, width, paint)
         lines += ["", *rows] if rows else []
         lines += [f"`{visible(state.graph.ids[i])}` {visible(why(state, i).reason)}" for i in list(state.interrupted)[:NAMED_MAX]]
-        waiting = state.open - len(state.interrupted) - len(state.alive) - len(state.backoff_until) - sum(map(len, state.ready))
+        asked = sum(gate in state.graph.index for gate in state.asking) + len(state.interrupted)
+        waiting = state.open - len(state.alive) - len(state.backoff_until) - sum(map(len, state.ready)) - asked
         if waiting:
             lines.append(paint(f" {plural(waiting, 'more step')} {'waits' if waiting == 1 else 'wait'} for these", "dim"))
     return "\n".join(lines)
@@ -106,6 +109,7 @@ def run_as_json(state: State, *, run: str, alive: bool = True) -> dict[str, Any]
         "backing_off": list(state.backoff_until),
         "held": sorted(i for ready in state.ready for i in ready),
         "interrupted": list(state.interrupted),
+        "awaiting_approval": [state.graph.index[gate] for gate in state.asking if gate in state.graph.index],
         "failed": [i for i in state.errors if state.status[i] is Status.FAILED],
     }
     return {
@@ -114,6 +118,7 @@ def run_as_json(state: State, *, run: str, alive: bool = True) -> dict[str, Any]
         "alive": alive,
         "done": len(state.steps) - state.open,
         "steps": len(state.steps),
+        "gates": gates_as_json(state),
         **{status: [msgspec.structs.asdict(why(state, i)) for i in steps[:LISTED_MAX]] for status, steps in on_its_way.items()},
     }
 

@@ -12,7 +12,8 @@ from weft.core.measure import Measure
 
 
 class Bar(NamedTuple):
-    """A stretch of a step's life. `kind`: `held`, `backing_off`, `running` (still), or how the attempt ended."""
+    """A stretch of a step's life. `kind`: `held`, `backing_off`, `awaiting_approval`, `running` (still), or how the attempt
+    ended."""
 
     kind: str
     start_s: float
@@ -47,6 +48,10 @@ class Chronicle:
                 self._turn(index[step], "", ended="lost")
             case f.BackoffStarted(step=step):
                 self._turn(index[step], "backing_off")
+            case f.GateOpened(gate=gate) if gate in index:
+                self._turn(index[gate], "awaiting_approval")
+            case f.GateAnswered(gate=gate) if gate in index:
+                self._turn(index[gate], "")
             case f.StepCancelled(step=step) | f.StepFailed(step=step) | f.FallbackStarted(step=step):
                 self._turn(index[step], "")
             case f.StepsSkipped(steps=steps):

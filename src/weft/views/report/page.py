@@ -15,6 +15,7 @@ from weft.core.state import State
 from weft.core.status import Status
 from weft.core.why import status_word
 from weft.model.units import format_duration
+from weft.views.asked import answer_words, opened_words
 from weft.views.report import charts, graph
 from weft.views.report.chronicle import ATTEMPTS, Chronicle
 from weft.views.report.text import GLYPHS, Write, masker, writer
@@ -35,7 +36,10 @@ VALUE_LENGTH_MAX: Final = 20_000
 PATH_STEPS_MAX: Final = 60
 """Steps of the critical path that are listed, the longest."""
 
-_LEGEND: Final = ("succeeded", "failed", "cancelled", "lost", "running", "held", "backing_off")
+GATES_MAX: Final = 100
+"""Gates that the report lists: the journal has all."""
+
+_LEGEND: Final = ("succeeded", "failed", "cancelled", "lost", "running", "held", "backing_off", "awaiting_approval")
 
 
 def render(chronicle: Chronicle, *, run: str, secrets: Sequence[str] = (), alive: bool = True, made: str = "") -> str:
@@ -48,6 +52,7 @@ def render(chronicle: Chronicle, *, run: str, secrets: Sequence[str] = (), alive
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     sections = [
         ("", _failures(state, run, write)),
+        ("Gates", _gates(state, write)),
         ("Critical path", _path(numbers, write)),
         ("Graph", graph.draw(state, numbers, write)),
         ("Attempts over time", _legend(chronicle) + charts.gantt(chronicle, numbers, write)),
@@ -156,6 +161,23 @@ def _failures(state: State, run: str, write: Write) -> str:
 def _card(title: str, message: str, body: str, number: int) -> str:
     opened = " open" if number < FAILURES_OPEN else ""
     return f'<details class="card failed"{opened}><summary><b>✗ {title}</b> {message}</summary>{body}</details>'
+
+
+# ---- gates ----
+
+
+def _gates(state: State, write: Write) -> str:
+    """Who was asked what, and who answered; the open ones first."""
+    order = sorted(state.gates, key=lambda gate: gate not in state.asking)
+    rows = []
+    for gate in order[:GATES_MAX]:
+        answer = state.answers.get(gate)
+        said = write(f"{moment(answer.at)}  {answer_words(answer)}") if answer else "<b>open</b>" if gate in state.asking else ""
+        asked = write(f"{moment(state.gates[gate].at)}  {opened_words(state.gates[gate])}")
+        rows.append(f"<tr><td>{write(gate)}</td><td>{asked}</td><td>{said}</td></tr>")
+    more = f'<p class="soft">{len(order) - GATES_MAX:,} more gates</p>' if order[GATES_MAX:] else ""
+    head = "<thead><tr><th>gate</th><th>asked</th><th>answered</th></tr></thead>"
+    return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>{more}" if rows else ""
 
 
 # ---- values ----

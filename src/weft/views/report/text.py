@@ -20,6 +20,7 @@ GLYPHS: Final = {
     "stopping": "■",
     "held": "‖",
     "backing_off": "↻",
+    "awaiting_approval": "?",
     "waiting": "·",
 }
 """Colour never carries meaning alone."""
