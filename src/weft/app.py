@@ -15,7 +15,7 @@ import msgspec
 from weft.core import facts as f
 from weft.core.apply import apply
 from weft.core.facts import Fact, Limits
-from weft.core.gates import refusal
+from weft.core.gates import refusal, with_injected
 from weft.core.state import State
 from weft.here import cpu_count as cpu_count
 from weft.here import limits_here as limits_here
@@ -426,7 +426,7 @@ def _drive(
                 folder=folder,
                 journal=journal,
                 store=store,
-                runners=lambda: _runners(_with_injected(workflow, state, facts), folder, workers, options),
+                runners=lambda: _runners(with_injected(workflow, state, facts), folder, workers, options),
                 first=[*opening, attached, *rest],
                 outputs=outputs or {},
                 secrets=secrets,
@@ -446,14 +446,6 @@ def _drive(
     if state.created and state.created.durability != "none":
         Index(folder.parents[1]).note(state.created, {state.graph.ids[i]: seconds for i, seconds in state.took_s.items()})
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
-
-
-def _with_injected(workflow: Workflow, state: State, facts: Sequence[f.Observed]) -> Workflow:
-    """The workflow with the steps that people have added to the run, which want runners too."""
-    first = len(workflow.steps)
-    added = [step for i, step in enumerate(state.steps[first:], first) if i not in state.graph.parent]
-    added += [step for fact in facts if isinstance(fact, f.GateAnswered) for step in fact.inject]
-    return msgspec.structs.replace(workflow, steps=(*workflow.steps, *added))
 
 
 def _runners(workflow: Workflow, folder: Path, workers: int, options: Options) -> dict[type, Runner]:

@@ -14,8 +14,9 @@ from weft.core import facts as f
 from weft.core import lending
 from weft.core.facts import Fact
 from weft.core.growth import grown
-from weft.core.state import Attempt, State, at_gate, layer_gate
-from weft.core.status import TABLE, Event, Status
+from weft.core.moves import move
+from weft.core.state import Attempt, State
+from weft.core.status import Event
 from weft.model.errors import Bug
 from weft.model.workflow import Step
 
@@ -25,60 +26,6 @@ def apply(state: State, fact: Fact) -> None:
     state.seq += 1
     _APPLY[type(fact)](state, fact)
     state.now = fact.at
-
-
-def _move(state: State, i: int, event: Event) -> None:
-    before = state.status[i]
-    after = TABLE.get((before, event))
-    if after is None:
-        story = f"step `{state.graph.ids[i]}` is {before.name.lower()}, where {event.name.lower()} has no place"
-        raise Bug(f"{story} (fact {state.seq})")
-    state.status[i] = after
-    if before is Status.READY:
-        state.ready[state.demands.kind[i]].discard(i)
-        state.stirred |= state.curbs.note_left(i)
-    elif before is Status.AWAITING_APPROVAL:
-        state.asking.pop(state.graph.ids[i])
-    if after.settled:
-        _settle(state, i)
-
-
-def _settle(state: State, i: int) -> None:
-    state.open -= 1
-    if i in state.last:
-        state.last_open -= 1
-    else:
-        state.outputs_due = state.open == state.last_open
-    _settle_roles(state, i)
-    unsettled = state.unsettled
-    for j in state.graph.dependents[i]:
-        unsettled[j] -= 1
-        if not unsettled[j]:
-            state.unblocked_seq[j] = state.seq
-            state.agenda.append(j)
-    layer_open = state.layer_open
-    layer_open[state.graph.layer[i]] -= 1
-    if state.front < len(layer_open) and not layer_open[state.front]:
-        state.asking.pop(layer_gate(state), None)  # a gate before steps that were given up needs no answer
-    while state.front < len(layer_open) and not layer_open[state.front]:
-        state.front += 1
-        state.front_seq = state.seq
-        state.agenda.extend(state.parked.pop(state.front, ()))
-        state.gate_due = at_gate(state)
-    parent = state.graph.parent.get(i)
-    if parent is not None:
-        state.unsettled_children[parent] -= 1
-        if not state.unsettled_children[parent]:
-            state.agenda.append(parent)
-
-
-def _settle_roles(state: State, i: int) -> None:
-    """The fallback of step i is not needed any more, and whom it stands in for is to be judged."""
-    step = state.steps[i]
-    if step.fallback and step.fallback in state.graph.index:
-        state.agenda.append(state.graph.index[step.fallback])
-    if i in state.graph.stands_for:
-        state.agenda.append(state.graph.stands_for[i])
 
 
 def _release(state: State, i: int, number: int) -> float:
@@ -119,7 +66,7 @@ def _take(state: State, i: int, given: f.Given) -> None:
         state.agenda.extend(state.wired.get(i, ()))
     else:
         state.reused[i] = given.run
-        _move(state, i, Event.REUSED)
+        move(state, i, Event.REUSED)
 
 
 def _engine_attached(state: State, fact: f.EngineAttached) -> None:
@@ -149,9 +96,9 @@ def _attempt_ended(state: State, fact: f.AttemptEnded) -> None:
         state.took_s[i] = fact.at - started
         if fact.stored and fact.stored.refused:
             state.not_stored[i] = fact.stored.refused
-        _move(state, i, Event.ENDED_OK)
+        move(state, i, Event.ENDED_OK)
         return
-    _move(state, i, Event.ENDED_BADLY)
+    move(state, i, Event.ENDED_BADLY)
     if fact.outcome == "failed":
         state.failures[i] += 1
     state.pending[i] = fact
@@ -161,7 +108,7 @@ def _attempt_ended(state: State, fact: f.AttemptEnded) -> None:
 def _attempt_lost(state: State, fact: f.AttemptLost) -> None:
     i = state.graph.index[fact.step]
     state.curbs.note_end(i, _release(state, i, fact.attempt), ok=None)
-    _move(state, i, Event.LOST)
+    move(state, i, Event.LOST)
     state.pending[i] = fact
     state.agenda.append(i)
 
@@ -238,7 +185,7 @@ def _retry_requested(state: State, fact: f.RetryRequested) -> None:
             del state.first_errors[i]
         reopened = i in state.graph.children or i in state.stand_ins
         succeeded = state.status[i].good
-        _move(state, i, Event.REOPENED if reopened else Event.REPEATED if succeeded else Event.RETRY)
+        move(state, i, Event.REOPENED if reopened else Event.REPEATED if succeeded else Event.RETRY)
         state.failures[i] = 0
         state.unblocked_seq[i] = state.seq
     for about in (
@@ -279,7 +226,7 @@ def _gate_opened(state: State, fact: f.GateOpened) -> None:
     if i is None:
         state.gate_due = False
         return
-    _move(state, i, Event.OPENED)
+    move(state, i, Event.OPENED)
     if fact.until is not None:
         heappush(state.timers, (fact.until, i, 0))
 
@@ -288,7 +235,7 @@ def _gate_answered(state: State, fact: f.GateAnswered) -> None:
     state.answers[fact.gate] = fact
     i = state.graph.index.get(fact.gate)
     if i is not None:
-        _move(state, i, Event.ANSWERED)
+        move(state, i, Event.ANSWERED)
         state.unblocked_seq[i] = state.seq
         state.agenda.append(i)
         if fact.inputs:
@@ -305,7 +252,7 @@ def _gate_answered(state: State, fact: f.GateAnswered) -> None:
 def _steps_ready(state: State, fact: f.StepsReady) -> None:
     for id_ in fact.steps:
         i = state.graph.index[id_]
-        _move(state, i, Event.READY)
+        move(state, i, Event.READY)
         state.pending.pop(i, None)
         state.backoff_until.pop(i, None)
         deadline = state.deadline_of(i)
@@ -331,7 +278,7 @@ def _steps_added(state: State, fact: f.StepsAdded) -> None:
 
 
 def _expand(state: State, parent: int, step: Step, keys: Sequence[str]) -> None:
-    _move(state, parent, Event.EXPANDED)
+    move(state, parent, Event.EXPANDED)
     added = state.grow(grown(step, keys), parent, state.graph.layer[parent])
     state.keys.update(zip(added, keys, strict=False))  # a sub-workflow has none
     state.agenda.extend(added or [parent])
@@ -339,7 +286,7 @@ def _expand(state: State, parent: int, step: Step, keys: Sequence[str]) -> None:
 
 def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
     i = state.graph.index[fact.step]
-    _move(state, i, Event.STARTED)
+    move(state, i, Event.STARTED)
     state.told.pop(i, None)
     state.attempts[i] = fact.attempt
     state.alive[i] = Attempt(fact.attempt, fact.at, tuple(fact.gpus))
@@ -362,14 +309,14 @@ def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
 
 def _attempt_stopping(state: State, fact: f.AttemptStopping) -> None:
     i = state.graph.index[fact.step]
-    _move(state, i, Event.STOPPING)
+    move(state, i, Event.STOPPING)
     state.alive[i].cause = fact.cause
     state.stop_causes[i] = fact.cause
 
 
 def _backoff_started(state: State, fact: f.BackoffStarted) -> None:
     i = state.graph.index[fact.step]
-    _move(state, i, Event.BACKOFF)
+    move(state, i, Event.BACKOFF)
     del state.pending[i]
     state.backoff_until[i] = fact.until
     heappush(state.timers, (fact.until, i, fact.attempt))
@@ -377,7 +324,7 @@ def _backoff_started(state: State, fact: f.BackoffStarted) -> None:
 
 def _fallback_started(state: State, fact: f.FallbackStarted) -> None:
     i, j = state.graph.index[fact.step], state.graph.index[fact.fallback]
-    _move(state, i, Event.EXPANDED)
+    move(state, i, Event.EXPANDED)
     state.pending.pop(i, None)
     state.errors[i] = state.first_errors[i] = fact.error
     state.stand_ins[i] = j
@@ -388,14 +335,14 @@ def _fallback_started(state: State, fact: f.FallbackStarted) -> None:
 
 def _step_interrupted(state: State, fact: f.StepInterrupted) -> None:
     i = state.graph.index[fact.step]
-    _move(state, i, Event.INTERRUPTED)
+    move(state, i, Event.INTERRUPTED)
     del state.pending[i]
     state.interrupted[i] = fact.attempt
 
 
 def _interrupt_answered(state: State, fact: f.InterruptAnswered) -> None:
     i = state.graph.index[fact.step]
-    _move(state, i, Event.TOLD)
+    move(state, i, Event.TOLD)
     del state.interrupted[i]
     state.told[i] = fact
     state.unblocked_seq[i] = state.seq
@@ -403,18 +350,18 @@ def _interrupt_answered(state: State, fact: f.InterruptAnswered) -> None:
 
 
 def _step_succeeded(state: State, fact: f.StepSucceeded) -> None:
-    _move(state, state.graph.index[fact.step], Event.SUCCEEDED)
+    move(state, state.graph.index[fact.step], Event.SUCCEEDED)
 
 
 def _step_reused(state: State, fact: f.StepReused) -> None:
     i = state.graph.index[fact.step]
     state.reused[i] = fact.run
-    _move(state, i, Event.REUSED)
+    move(state, i, Event.REUSED)
 
 
 def _step_failed(state: State, fact: f.StepFailed) -> None:
     i = state.graph.index[fact.step]
-    _move(state, i, Event.FAILED)
+    move(state, i, Event.FAILED)
     state.pending.pop(i, None)
     state.errors[i] = fact.error
     step, layer = state.steps[i], state.graph.layer[i]
@@ -438,7 +385,7 @@ def _step_failed(state: State, fact: f.StepFailed) -> None:
 
 def _step_cancelled(state: State, fact: f.StepCancelled) -> None:
     i = state.graph.index[fact.step]
-    _move(state, i, Event.CANCELLED)
+    move(state, i, Event.CANCELLED)
     state.pending.pop(i, None)
     state.backoff_until.pop(i, None)
     state.interrupted.pop(i, None)
@@ -450,7 +397,7 @@ def _steps_skipped(state: State, fact: f.StepsSkipped) -> None:
     for id_ in fact.steps:
         i = state.graph.index[id_]
         state.skips[i] = fact
-        _move(state, i, Event.SKIPPED)
+        move(state, i, Event.SKIPPED)
 
 
 def _run_timed_out(state: State, fact: f.RunTimedOut) -> None:

@@ -4,7 +4,7 @@ The first answer to an open gate is the only one. A gate belongs to a step, and 
 (`layer#0` after layer 0). While it is open nothing is held. Silence is an answer too, once its time has come.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ from weft.model.inputs import check_values
 from weft.model.output import ErrorRecord, Output
 from weft.model.suggest import did_you_mean
 from weft.model.units import format_duration
-from weft.model.workflow import Approve, Step
+from weft.model.workflow import Approve, Step, Workflow
 
 
 def question_at(state: State, gate: str) -> Approve | None:
@@ -279,3 +279,11 @@ def _busy(state: State, i: int) -> bool:
         case Status.EXPANDED:
             return not state.unsettled_children.get(i) and i not in state.stand_ins
     return False
+
+
+def with_injected(workflow: Workflow, state: State, facts: Sequence[f.Observed]) -> Workflow:
+    """The workflow with the steps that people have added to the run, which want runners too."""
+    first = len(workflow.steps)
+    added = [step for i, step in enumerate(state.steps[first:], first) if i not in state.graph.parent]
+    added += [step for fact in facts if isinstance(fact, f.GateAnswered) for step in fact.inject]
+    return msgspec.structs.replace(workflow, steps=(*workflow.steps, *added))

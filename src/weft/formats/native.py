@@ -264,8 +264,7 @@ class _Loader:
         wired = fan_out.wired(written + referred) if fan_out else ""
         wired = wired if wired in needs else ""
         each_if = fan_out is not None and (bool(wired) or fan_out.is_seen_in(condition))
-        own, asks = fields.get, isinstance(action, Approve)
-        default = self.defaults.get
+        own, default, asks = fields.get, self.defaults.get, isinstance(action, Approve)
         return Step(
             id=id_,
             action=action,

@@ -6,18 +6,7 @@ Numbers: W1 the text of a file, W2 its keys and values, W3 its names, W4 recorde
 never changes its meaning.
 """
 
-import msgspec
-
-
-class Code(msgspec.Struct, frozen=True):
-    """`title` names the problem; `why` says what it means and why it is refused; `fix` what to do."""
-
-    title: str
-    why: str
-    fix: str
-    wrong: str = ""
-    right: str = ""
-
+from weft.model.code import Code as Code
 
 _HELLO = "steps:\n  hello:\n    run: echo hello\n"
 

@@ -133,7 +133,7 @@ class World:
         )
         self.outside.reused.update(created.given)
         self.outside.left_out.update(created.left_out)
-        self._turn([created, self._attached()])
+        self._turn([created, f.EngineAttached(at=self.now, pid=1, host="sim", limits=self.limits)])
         while not (self.saved.ended and self.saved.seq == self.state.seq) or self._tries_again():
             self.turns += 1
             if self.turns > TURNS_MAX + 100 * len(self.state.steps):
@@ -315,9 +315,6 @@ class World:
 
     # ---- crash and resume ----
 
-    def _attached(self) -> f.EngineAttached:
-        return f.EngineAttached(at=self.now, pid=1, host="sim", limits=self.limits)
-
     def _tries_again(self) -> bool:
         """Whether somebody asks the ended run to go on; the end was saved, so it is an engine of its own that does."""
         if self.saved.ended is None or self.saved.ended.status == "succeeded" or self.random.random() >= self.faults.retry:
@@ -345,7 +342,7 @@ class World:
             answers = [_answer(self.saved, gate, self.random) for gate in self.saved.asking if self.random.random() < 0.5]
         for gate in self.saved.asking:
             self._ask(gate)
-        self._turn([*asked, self._attached(), *answers, *self._answers()])
+        self._turn([*asked, f.EngineAttached(at=self.now, pid=1, host="sim", limits=self.limits), *answers, *self._answers()])
 
     def _answers(self) -> Iterator[f.InterruptAnswered]:
         """What people say about some of the interrupted steps."""

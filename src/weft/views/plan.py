@@ -19,8 +19,8 @@ from weft.model.workflow import Flow, Pool, Step, Workflow
 from weft.sim.foresight import Foreseen, foresee, perfect
 from weft.sim.replay import Past
 from weft.views.parts import Part, parts_of
-from weft.views.story import at_once
 from weft.views.text import Cell, Paint, chain, fit, fit_name, names, plural, pool_words, table, taken_words, visible
+from weft.views.words import at_once
 
 LISTED_STEPS_MAX: Final = 40
 """Workflows of up to so many steps are shown step by step."""

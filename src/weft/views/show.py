@@ -18,9 +18,10 @@ from weft.model.units import format_duration, format_size
 from weft.model.workflow import Approve, Argv, Flow, Http, Js, Lua, Plugin, Python, Shell, Sleep, Step, Wasm
 from weft.views.asked import gate_rows, gates_as_json
 from weft.views.runs import moment
-from weft.views.story import STOPPED, message, skip_reason, spent
+from weft.views.story import STOPPED, message, spent
 from weft.views.summary import run_status
 from weft.views.text import STYLES, Cell, Paint, fit, last_lines, names, plural, table, taken_words, visible, words
+from weft.views.words import skip_reason
 
 if TYPE_CHECKING:
     from weft.sim.advice import Advice

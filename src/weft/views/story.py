@@ -10,13 +10,14 @@ from itertools import islice
 from typing import Any, Final
 
 from weft.core import facts as f
-from weft.core.facts import Fact, Limits
+from weft.core.facts import Fact
 from weft.core.growth import grown
 from weft.model.output import ErrorRecord, Usage
 from weft.model.units import format_duration, format_size
-from weft.model.workflow import WAITING_ACTIONS, Step
+from weft.model.workflow import Step
 from weft.views.asked import answer_words, opened_words
 from weft.views.text import STYLES, Paint, fit, last_lines, names, pad, plural, visible, words
+from weft.views.words import at_once, skip_reason
 
 FREE_STEPS_MAX: Final = 2_000
 """Runs of up to so many steps are told in full: a file of their lines can still be read."""
@@ -185,39 +186,10 @@ def stamp(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest // 10:02}"
 
 
-def at_once(limits: Limits, steps: Iterable[Step]) -> str:
-    """What `max_parallel` allows to these steps, as words."""
-    if limits.total is not None:
-        return f"at most {limits.total} at once"
-    waiting = {isinstance(step.action, WAITING_ACTIONS) for step in steps}
-    limited = [(limits.waiting, "waiting") if waits else (limits.computing, "computing") for waits in sorted(waiting)]
-    bounds = [f"{count} {kind}" if len(limited) > 1 else str(count) for count, kind in limited if count is not None]
-    return f"at most {' and '.join(bounds)} at once" if bounds else "no limit on how many at once"
-
-
 def attempt_words(number: int, step: Step) -> str:
     """`attempt 2 of 3`; lost attempts do not count, so there may be more than `retry` allows."""
     allowed = step.retry.times + 1
     return f"attempt {number} of {allowed}" if number <= allowed else f"attempt {number}"
-
-
-def skip_reason(fact: f.StepsSkipped) -> str:
-    return _SKIPPED[fact.reason].format(by=visible(fact.because))
-
-
-_SKIPPED: Final = {
-    "condition": "`if` is false",
-    "not_selected": "not selected",
-    "needs_skipped": "all that it needs was skipped",
-    "need_failed": "because of `{by}`",
-    "cancel": "the run was cancelled",
-    "not_needed": "`{by}` itself did not need it",
-    "run_timeout": "the run took too long",
-    "budget": "the budget is spent",
-    "stop": "`{by}` stopped the run",
-    "stop_layer": "`{by}` stopped the layer",
-    "gate": "skipped at the gate `{by}`",
-}
 
 
 STOPPED: Final[dict[f.CancelCause, str]] = {
