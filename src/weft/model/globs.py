@@ -49,6 +49,8 @@ _DEEP: Final = ("**",)
 _ANY: Final = Sign(frozenset(), but=True)
 _INNER: Final = Sign(frozenset("/"), but=True)
 
+_PLAIN: Final = re.compile(r"(?!.*(?:^|/)\.{0,2}(?:/|$))[^*?\[$\n]+")
+"""A path below the project's folder that is in its one form: most are, and need not be read sign by sign."""
 _TOKEN: Final = re.compile(r"\[[!^]?\]?[^\]/]*\]|\*+|.", re.S)
 
 
@@ -121,6 +123,11 @@ class Pattern:
     with `suffix`, as far as these are known."""
 
     def __init__(self, text: str) -> None:
+        self.parts: list[tuple[Atom, ...]] = []
+        if _PLAIN.fullmatch(text):
+            self.absolute, self.parts, self.literal = False, list(map(tuple, text.split("/"))), True
+            self.prefix = self.suffix = text
+            return
         self.absolute, self.parts = _parts(text)
         known = [all(isinstance(atom, str) and len(atom) == 1 and atom != _RUN for atom in part) for part in self.parts]
         self.literal = all(known)
@@ -268,6 +275,8 @@ def meetings(patterns: Sequence[Pattern], written: Collection[int]) -> list[list
     for group in same.values():
         for n in group:
             met[n].update(m for m in group if n in written or m in written)
+    if all(each.literal for each in patterns):
+        return [sorted(of) for of in met]
     begin, end = _Ends([each.prefix for each in patterns]), _Ends([each.suffix[::-1] for each in patterns])
     compared = 0
     for n, each in enumerate(patterns):

@@ -6,7 +6,7 @@
   the steps, as long as some thousands of them do.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -21,6 +21,9 @@ from weft.model.workflow import Flow, Step, Value, Workflow
 
 BITS_MAX: Final = 8_192
 """Steps whose paths are looked for in one pass: a kilobyte for each step of the workflow that others wait for."""
+
+NEAR_MAX: Final = 32
+"""Others that share something with a step and are looked at one by one, before all are at once."""
 
 Does: TypeAlias = Literal["reads", "writes"]
 
@@ -162,11 +165,13 @@ class _Level:
 
 
 class _Plan:
-    """All that is declared. `flow_of`: for a sharer inside a fan-out of sub-workflows, the path of the outermost of these."""
+    """All that is declared. `flow_of`: for a sharer inside a fan-out of sub-workflows, the path of the outermost of these.
+    `needs_of`: what a sharer needs at first hand."""
 
     def __init__(self) -> None:
         self.sharers: list[Sharer] = []
         self.flow_of: dict[str, str] = {}
+        self.needs_of: dict[str, set[str]] = {}
         self.numbers: dict[str, int] = {}
         self.patterns: list[Pattern] = []
         self.written: set[int] = set()
@@ -196,6 +201,7 @@ class _Plan:
         )
         sharer = Sharer(path, touches, bool(items))
         self.sharers.append(sharer)
+        self.needs_of[path] = {path.removesuffix(step.id) + need for need in step.needs}
         if flow:
             self.flow_of[path] = flow
         for touch in touches:
@@ -230,12 +236,11 @@ class _Search:
 
     def __init__(self, plan: _Plan, met: list[list[int]], pairs_max: int) -> None:
         self.plan, self.met, self.pairs_max = plan, met, pairs_max
-        users = Counter(number for sharer in plan.sharers for number in {plan.numbers[touch.text] for touch in sharer.touches})
-        self.sharers = [
-            sharer
-            for sharer in plan.sharers
-            if sharer.repeated or any(users[n] > 1 or met[n] not in ([n], []) for n in self._numbers(sharer))
-        ]
+        users: list[list[Sharer]] = [[] for _ in plan.patterns]
+        for sharer in plan.sharers:
+            for number in set(self._numbers(sharer)):
+                users[number].append(sharer)
+        self.sharers = [sharer for sharer in plan.sharers if sharer.repeated or self._may_race(sharer, users)]
         self.number = {sharer.path: n for n, sharer in enumerate(self.sharers)}
         flows = defaultdict[str, list[int]](list)
         for n, sharer in enumerate(self.sharers):
@@ -245,6 +250,20 @@ class _Search:
         self.pairs: list[Race] = []
         self.count = 0
         self.racing = 0
+
+    def _may_race(self, sharer: Sharer, users: list[list[Sharer]]) -> bool:
+        """Whether the sharer has others to share with, not all of which it needs or is needed by: a sieve that spares most steps
+        of large files the rest."""
+        near, needs = 0, self.plan.needs_of
+        for number in self._numbers(sharer):
+            for n in self.met[number]:
+                near += len(users[n])
+                if near > NEAR_MAX:
+                    return True
+                for other in users[n]:
+                    if other is not sharer and other.path not in needs[sharer.path] and sharer.path not in needs[other.path]:
+                        return True
+        return False
 
     def _numbers(self, sharer: Sharer) -> list[int]:
         return [self.plan.numbers[touch.text] for touch in sharer.touches]
