@@ -219,7 +219,7 @@ def test_each_second_in_the_queue_has_a_cause(seed: int) -> None:
     simulator = Simulator(seed, faults=Faults(fail=0.2, durable_lag_s=0.5))
     steps = [replace(s, resources=dict(list(s.resources.items())[:1]), on_error="isolate") for s in simulator.workflow.steps]
     steps = [replace(s, deadline_s=None, action=Shell(script="true") if isinstance(s.action, Flow) else s.action) for s in steps]
-    steps = [replace(s, reads=(), writes=()) for s in steps]
+    steps = [replace(s, reads=(), writes=(), max_parallel=None) for s in steps]
     alone = {name: replace(pool, scope="run") for name, pool in simulator.workflow.resources.items()}
     workflow = replace(simulator.workflow, steps=tuple(steps), resources=alone, timeout_s=None, budget=None)
     simulator = Simulator(seed, workflow=workflow, faults=simulator.faults)

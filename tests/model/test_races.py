@@ -105,6 +105,23 @@ EACH = "[1]"
             ],
             ["y a", "y d"],
         ),
+        (
+            [
+                step("f", writes="${{ item }}", fallback="g", for_each=EACH),
+                step("g", writes="x", role="fallback"),
+                step("d", "f"),
+            ],
+            ["f g", "g g"],
+        ),
+        (
+            [
+                step("f", writes="${{ item }}", fallback="g", for_each=EACH),
+                step("g", writes="${{ item }}", role="fallback", fallback="h"),
+                step("h", writes="${{ key }}", role="fallback"),
+                step("d", "f", reads="*"),
+            ],
+            [],
+        ),
         ([step("z", reads="x", role="finally"), step("a", writes="x"), step("b", "a"), step("y", reads="x", role="finally")], []),
         ([step("z", reads="x", role="finally"), step("y", writes="x", role="finally")], ["z y"]),
         (

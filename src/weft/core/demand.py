@@ -50,11 +50,17 @@ def weight_of(step: Step, estimates: Mapping[str, float]) -> float:
 def _urgencies(steps: Sequence[Step], path: str, after: float, estimates: Mapping[str, float]) -> Iterator[tuple[str, Urgency]]:
     """How urgent each definition is, in the order of the file, as `add` will find it once the steps are there."""
     weights = [weight_of(msgspec.structs.replace(step, id=path + step.id), estimates) for step in steps]
-    remaining = Graph(steps).remaining_among_latest(weights)
-    for step, weight, left in zip(steps, weights, remaining, strict=True):
-        yield path + step.id, (-step.priority, -after - left)
+    graph = Graph(steps)
+    tails = [left - weight for left, weight in zip(graph.remaining_among_latest(weights), weights, strict=True)]
+    for n, step in enumerate(steps):
+        at = n
+        while step.role != "fallback" and (fallback := steps[at].fallback):
+            at = graph.index[fallback]
+            tails[at] = tails[n]
+    for step, weight, tail in zip(steps, weights, tails, strict=True):
+        yield path + step.id, (-step.priority, -after - tail - weight)
         if isinstance(step.action, Flow):
-            yield from _urgencies(step.action.workflow.steps, f"{path}{step.id}/", after + left - weight, estimates)
+            yield from _urgencies(step.action.workflow.steps, f"{path}{step.id}/", after + tail, estimates)
 
 
 class Demands:
@@ -126,7 +132,8 @@ class Demands:
         while (j := graph.index.get(steps[n].fallback, -1)) >= first:
             n = j - first
             self.tail[j] = self.tail[first + user]
-            self.rank[j] = (-steps[n].priority, -weights[n] - self.tail[j], *self.rank[j][2:])
+            order = (-steps[n].priority, -weights[n] - self.tail[j])
+            self.rank[j] = (*min(order, self._urgency.get(definition(steps[n].id), order)), *self.rank[j][2:])
 
     def keyed(self, step: Step) -> bool:
         """Whether what an attempt of the step takes is known only when keys have been evaluated."""

@@ -133,6 +133,7 @@ class _Level:
         self.below: list[_Level | None] = [None] * len(steps)
         self.needs = list(graph.needs)
         self.beside: dict[int, list[int]] = {}
+        self.stands_for: dict[int, int] = {}
         self.late = {i for i, step in enumerate(steps) if step.role == "finally"}
         self.order = graph.order
         fallbacks = {i: graph.index[step.fallback] for i, step in enumerate(steps) if step.fallback}
@@ -140,6 +141,11 @@ class _Level:
             self._fall_back(graph, fallbacks)
         if self.late:
             self.order = sorted(self.order, key=self.late.__contains__)
+
+    def follows(self, user: int, fallback: int) -> bool:
+        """Whether one is the fallback of a fan-out, or of its fallback, so that it follows one instance only."""
+        of = self.stands_for.get(fallback)
+        return of is not None and self.steps[of].for_each is not None and of in (user, self.stands_for.get(user))
 
     def _fall_back(self, graph: Graph, fallbacks: dict[int, int]) -> None:
         """A fallback starts after the step that names it, and who needs that step starts after both."""
@@ -149,6 +155,9 @@ class _Level:
             while at in fallbacks:
                 at = fallbacks[at]
                 standing[i].append(at)
+        for i, step in enumerate(self.steps):
+            if step.role != "fallback":
+                self.stands_for.update(dict.fromkeys(standing[i][1:], i))
         for user, fallback in fallbacks.items():
             self.needs[fallback] = (*self.needs[fallback], user)
             if user in self.late:
@@ -180,8 +189,10 @@ class _Plan:
         """Take in the steps of a workflow. `items`: what refers to those of the fan-outs around it, the outermost first."""
         steps = workflow.steps
         level = _Level(steps)
+        wide = {i: steps[of] for i, of in level.stands_for.items() if steps[of].for_each is not None}
         for i, step in enumerate(steps):
-            own = (*items, frozenset({(step.item, ""), ("key", "")})) if step.for_each is not None else items
+            each = wide.get(i, step)  # a fallback of a fan-out is for one instance of it
+            own = (*items, frozenset({(each.item, ""), ("key", "")})) if each.for_each is not None else items
             if isinstance(step.action, Flow):
                 inner = tuple(
                     frozenset(("inputs", name) for name, value in step.inputs.items() if _refers(value, names)) for names in own
@@ -298,7 +309,8 @@ class _Search:
             mine, mine_firm = before | others, firm | others
             for need in level.needs[i]:
                 mine |= done[need]
-                mine_firm |= firmly[need] if level.steps[need].id == step.wired else done[need]
+                apart = level.steps[need].id == step.wired or level.follows(need, i)
+                mine_firm |= firmly[need] if apart else done[need]
                 left[need] -= 1
                 if not left[need]:
                     del done[need], firmly[need]  # masks of all steps at once would be large

@@ -51,8 +51,18 @@ def at_once(state: State, running: Collection[int]) -> Iterator[str]:
     declaring = [i for i in running if state.steps[i].reads or state.steps[i].writes]
     for n, i in enumerate(declaring):
         for j in declaring[:n]:
-            if collide(state.steps[i], state.steps[j]):
+            if collide(state.steps[i], state.steps[j]) and not (_leads(state, i, j) or _leads(state, j, i)):
                 yield f"steps `{state.graph.ids[j]}` and `{state.graph.ids[i]}` run at once, and race"
+
+
+def _leads(state: State, i: int, j: int) -> bool:
+    """Whether step j comes after step i: only a retry of what failed can then let both run."""
+    front, seen, graph = [j], {j}, state.graph
+    for k in front:  # grows while it is walked
+        new = [n for n in (*graph.before(k), *graph.children.get(k, ())) if n not in seen]
+        front += new
+        seen.update(new)
+    return i in seen
 
 
 def out_of_turn(turn: Turn) -> Iterator[str]:
@@ -72,6 +82,8 @@ def out_of_turn(turn: Turn) -> Iterator[str]:
 
 
 def _fits(state: State, demands: Demands, i: int) -> bool:
-    """Whether nothing but races keeps step i from starting."""
+    """Whether nothing but races keeps step i from starting. Of units that other runs may have only they know, of devices the
+    engine."""
     units = all(state.free(pool) >= weight for pool, weight in demands.of(i) if pool not in demands.race_pools)
-    return units and not demands.paced[demands.kind[i]]
+    kind = demands.kind[i]
+    return units and not demands.paced[kind] and not demands.shared[kind] and "gpu" not in state.steps[i].resources
