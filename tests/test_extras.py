@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft.app import require_extras
+from weft.hands import require_extras
 from weft.model.errors import MachineError
 from weft.model.workflow import Action, Flow, Http, Js, Lua, Shell, Step, Wasm, Workflow
 

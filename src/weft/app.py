@@ -1,4 +1,4 @@
-"""The composition root: the only file that knows which adapter stands behind which port.
+"""The composition root: with `hands`, which has the runners, the only file that knows which adapter stands behind which port.
 
 Nothing heavy is imported at the top: `check` needs no journal, and a run of shell steps no Python worker.
 """
@@ -17,28 +17,15 @@ from weft.core.apply import apply
 from weft.core.facts import Fact, Limits
 from weft.core.gates import refusal, with_injected
 from weft.core.state import State
+from weft.hands import make_gauge, make_runners, require_extras
 from weft.here import cpu_count as cpu_count
 from weft.here import limits_here as limits_here
 from weft.here import shared_slots
 from weft.here import too_small_for as too_small_for
 from weft.model.errors import MachineError, RunLocked, UsageError
 from weft.model.output import Output
-from weft.model.workflow import (
-    Argv,
-    Http,
-    Js,
-    Lua,
-    Plugin,
-    Python,
-    Shell,
-    Sleep,
-    Value,
-    Wasm,
-    Workflow,
-    asks_people,
-    definitions,
-)
-from weft.ports import Gauge, Journal, Observer, OutputStore, Runner
+from weft.model.workflow import Value, Workflow, asks_people
+from weft.ports import Journal, Observer, OutputStore
 
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
@@ -262,26 +249,6 @@ def secret_values(names: Sequence[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names}
 
 
-GUESTS: Final = {Lua: ("lua", "lupa", "Lua"), Js: ("js", "quickjs", "JavaScript"), Wasm: ("wasm", "wasmtime", "WebAssembly")}
-EXTRAS: Final = {**GUESTS, Http: ("http", "httpx", "an HTTP request")}
-"""For an action: the extra that runs it, the module that comes with it, and what the language is called."""
-
-
-def require_extras(workflow: Workflow) -> None:
-    """Raise MachineError if a step needs a library or a plugin that is not installed."""
-    from importlib.util import find_spec
-
-    for path, step in definitions(workflow):
-        extra, module, language = EXTRAS.get(type(step.action), ("", "", ""))
-        if extra and find_spec(module) is None:
-            raise MachineError(f"step `{path}` is {language}, for which a library is missing: pip install 'weft[{extra}]'")
-        if isinstance(step.action, Plugin):
-            from weft.host.plugins import missing
-
-            if wrong := missing(step.action.package, step.action.name):
-                raise MachineError(f"step `{path}`: {': '.join(wrong)}")
-
-
 def samples(workflow: Workflow, state_folder: Path, time_scale: float) -> "list[Sample]":
     """What the last runs of a workflow teach about how long its steps take."""
     from weft.journal.index import Index, learned_under
@@ -426,12 +393,14 @@ def _drive(
                 folder=folder,
                 journal=journal,
                 store=store,
-                runners=lambda: _runners(with_injected(workflow, state, facts), folder, workers, options),
+                runners=lambda: make_runners(
+                    with_injected(workflow, state, facts), folder, workers, options.say, options.recorder
+                ),
                 first=[*opening, attached, *rest],
                 outputs=outputs or {},
                 secrets=secrets,
                 successes=book,
-                gauge=_gauge(options.limits),
+                gauge=make_gauge(options.limits),
                 slots=slots,
                 observers=options.observers,
                 grace_s=options.grace_s,
@@ -446,55 +415,3 @@ def _drive(
     if state.created and state.created.durability != "none":
         Index(folder.parents[1]).note(state.created, {state.graph.ids[i]: seconds for i, seconds in state.took_s.items()})
     return Result(run=folder.name, folder=folder, state=state, facts=journal.read, store=store, signal=signal)
-
-
-def _runners(workflow: Workflow, folder: Path, workers: int, options: Options) -> dict[type, Runner]:
-    """One runner for each kind of action that the workflow has; what it does not use is not imported.
-
-    `workers`: how many Python workers are started at once, before a step asks for them.
-    """
-    actions = [step.action for _, step in definitions(workflow)]
-    kinds = set(map(type, actions))
-    base = {name: value for name, value in os.environ.items() if name not in workflow.secrets}
-    runners: dict[type, Runner] = {}
-    if kinds & {Shell, Argv}:
-        from weft.runners.shell import ShellRunner
-
-        shell = ShellRunner(base, folder, say=options.say)
-        runners[Shell] = runners[Argv] = shell
-        if options.recorder:
-            shell.wrap = options.recorder.wrap
-            runners[Shell] = runners[Argv] = options.recorder.sampled(shell)
-    if kinds & {Python, Plugin}:
-        from weft.executors.processes import ProcessExecutor
-        from weft.runners.python import PythonRunner
-
-        executor = ProcessExecutor(base, folder, folder.name)
-        executor.watch = options.recorder.file if options.recorder else None
-        executor.prewarm(min(workers, sum(isinstance(action, Python | Plugin) for action in actions)))
-        runners[Python] = runners[Plugin] = PythonRunner(executor)
-    if kinds & GUESTS.keys():
-        from weft.executors.processes import ProcessExecutor
-        from weft.runners.guests import GuestRunner
-
-        executor = ProcessExecutor(base, folder, folder.name, name="guests")
-        executor.prewarm(min(workers, sum(type(action) in GUESTS for action in actions)))
-        runners |= dict.fromkeys(GUESTS, GuestRunner(executor))
-    if Http in kinds:
-        from weft.runners.http import HttpRunner
-
-        runners[Http] = HttpRunner()
-    if Sleep in kinds:
-        from weft.runners.sleep import SleepRunner
-
-        runners[Sleep] = SleepRunner()
-    return runners
-
-
-def _gauge(limits: Limits) -> Gauge | None:
-    """What tells how hard the machine works, if anything depends on it."""
-    if not limits.adaptive:
-        return None
-    from weft.host.pressure import MachineGauge
-
-    return MachineGauge(cpu_count())

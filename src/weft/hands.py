@@ -1,0 +1,91 @@
+"""What runs the steps: a runner for each kind of action that a workflow has, and the libraries that they stand on.
+
+Nothing heavy is imported at the top, as in `app`: a run of shell steps needs no Python worker.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from weft.core.facts import Limits
+from weft.here import cpu_count
+from weft.model.errors import MachineError
+from weft.model.workflow import Argv, Http, Js, Lua, Plugin, Python, Shell, Sleep, Wasm, Workflow, definitions
+from weft.ports import Gauge, Runner
+
+if TYPE_CHECKING:
+    from weft.host.recording import Recorder
+
+GUESTS: Final = {Lua: ("lua", "lupa", "Lua"), Js: ("js", "quickjs", "JavaScript"), Wasm: ("wasm", "wasmtime", "WebAssembly")}
+EXTRAS: Final = {**GUESTS, Http: ("http", "httpx", "an HTTP request")}
+"""For an action: the extra that runs it, the module that comes with it, and what the language is called."""
+
+
+def require_extras(workflow: Workflow) -> None:
+    """Raise MachineError if a step needs a library or a plugin that is not installed."""
+    from importlib.util import find_spec
+
+    for path, step in definitions(workflow):
+        extra, module, language = EXTRAS.get(type(step.action), ("", "", ""))
+        if extra and find_spec(module) is None:
+            raise MachineError(f"step `{path}` is {language}, for which a library is missing: pip install 'weft[{extra}]'")
+        if isinstance(step.action, Plugin):
+            from weft.host.plugins import missing
+
+            if wrong := missing(step.action.package, step.action.name):
+                raise MachineError(f"step `{path}`: {': '.join(wrong)}")
+
+
+def make_runners(
+    workflow: Workflow, folder: Path, workers: int, say: Callable[[str], None], recorder: "Recorder | None"
+) -> dict[type, Runner]:
+    """One runner for each kind of action that the workflow has; what it does not use is not imported.
+
+    `workers`: how many Python workers are started at once, before a step asks for them.
+    """
+    actions = [step.action for _, step in definitions(workflow)]
+    kinds = set(map(type, actions))
+    base = {name: value for name, value in os.environ.items() if name not in workflow.secrets}
+    runners: dict[type, Runner] = {}
+    if kinds & {Shell, Argv}:
+        from weft.runners.shell import ShellRunner
+
+        shell = ShellRunner(base, folder, say=say)
+        runners[Shell] = runners[Argv] = shell
+        if recorder:
+            shell.wrap = recorder.wrap
+            runners[Shell] = runners[Argv] = recorder.sampled(shell)
+    if kinds & {Python, Plugin}:
+        from weft.executors.processes import ProcessExecutor
+        from weft.runners.python import PythonRunner
+
+        executor = ProcessExecutor(base, folder, folder.name)
+        executor.watch = recorder.file if recorder else None
+        executor.prewarm(min(workers, sum(isinstance(action, Python | Plugin) for action in actions)))
+        runners[Python] = runners[Plugin] = PythonRunner(executor)
+    if kinds & GUESTS.keys():
+        from weft.executors.processes import ProcessExecutor
+        from weft.runners.guests import GuestRunner
+
+        executor = ProcessExecutor(base, folder, folder.name, name="guests")
+        executor.prewarm(min(workers, sum(type(action) in GUESTS for action in actions)))
+        runners |= dict.fromkeys(GUESTS, GuestRunner(executor))
+    if Http in kinds:
+        from weft.runners.http import HttpRunner
+
+        runners[Http] = HttpRunner()
+    if Sleep in kinds:
+        from weft.runners.sleep import SleepRunner
+
+        runners[Sleep] = SleepRunner()
+    return runners
+
+
+def make_gauge(limits: Limits) -> Gauge | None:
+    """What tells how hard the machine works, if anything depends on it."""
+    if not limits.adaptive:
+        return None
+    from weft.host.pressure import MachineGauge
+
+    return MachineGauge(cpu_count())
