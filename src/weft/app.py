@@ -378,9 +378,9 @@ def _drive(
     slots = shared_slots(workflow, folder, options.limits, options.say)
     pid, host, stays = os.getpid(), socket.gethostname(), options.stays
     attached = f.EngineAttached(at=0.0, pid=pid, host=host, limits=options.limits, version=__version__, stays=stays)
+    work = with_injected(workflow, state, facts)
     opening = [fact for fact in facts if isinstance(fact, f.RunCreated | f.RetryRequested)]
     rest = [fact for fact in facts if fact not in opening]
-    workers = min(cpu_count(), options.limits.total or cpu_count())
     known = {state.graph.ids[i]: taken.parts for i, taken in state.prints.items()}
     book = SuccessBook(Index(folder.parents[1]), folder.parents[1], workflow.name, folder.name, known)
     noted = state.created or facts[0]
@@ -393,9 +393,7 @@ def _drive(
                 folder=folder,
                 journal=journal,
                 store=store,
-                runners=lambda: make_runners(
-                    with_injected(workflow, state, facts), folder, workers, options.say, options.recorder
-                ),
+                runners=lambda: make_runners(work, folder, options.limits, options.say, options.recorder),
                 first=[*opening, attached, *rest],
                 outputs=outputs or {},
                 secrets=secrets,

@@ -38,12 +38,12 @@ def require_extras(workflow: Workflow) -> None:
 
 
 def make_runners(
-    workflow: Workflow, folder: Path, workers: int, say: Callable[[str], None], recorder: "Recorder | None"
+    workflow: Workflow, folder: Path, limits: Limits, say: Callable[[str], None], recorder: "Recorder | None"
 ) -> dict[type, Runner]:
     """One runner for each kind of action that the workflow has; what it does not use is not imported.
-
-    `workers`: how many Python workers are started at once, before a step asks for them.
+    Workers are started before a step asks for them.
     """
+    workers = min(cpu_count(), limits.total or cpu_count())
     actions = [step.action for _, step in definitions(workflow)]
     kinds = set(map(type, actions))
     base = {name: value for name, value in os.environ.items() if name not in workflow.secrets}
