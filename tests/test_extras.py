@@ -4,7 +4,7 @@ import pytest
 
 from weft.hands import require_extras
 from weft.model.errors import MachineError
-from weft.model.workflow import Action, Flow, Http, Js, Lua, Shell, Step, Wasm, Workflow
+from weft.model.workflow import Action, Agent, Flow, Http, Js, Lua, Shell, Step, Wasm, Workflow
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,14 @@ from weft.model.workflow import Action, Flow, Http, Js, Lua, Shell, Step, Wasm, 
         (Lua(code=""), "step `s/x` is Lua, for which a library is missing: pip install 'weft[lua]'"),
         (Js(code=""), "step `s/x` is JavaScript, for which a library is missing: pip install 'weft[js]'"),
         (Http(url=""), "step `s/x` is an HTTP request, for which a library is missing: pip install 'weft[http]'"),
+        (Agent(prompt=""), "step `s/x` is an agent, for which a library is missing: pip install 'weft[llm]'"),
         (Wasm(module=""), "step `s/x` is WebAssembly, for which a library is missing: pip install 'weft[wasm]'"),
     ],
 )
 def test_what_is_missing_is_named(action: Action, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = Workflow(name="inner", steps=(Step(id="x", action=action),))
     workflow = Workflow(name="w", steps=(Step(id="a", action=Shell(script="")), Step(id="s", action=Flow(inner))))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     require_extras(workflow)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MachineError) as caught:

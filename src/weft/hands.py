@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 from weft.core.facts import Limits
 from weft.here import cpu_count
 from weft.model.errors import MachineError
-from weft.model.workflow import Argv, Http, Js, Lua, Plugin, Python, Shell, Sleep, Wasm, Workflow, definitions
+from weft.model.workflow import Agent, Argv, Http, Js, Lua, Plugin, Python, Shell, Sleep, Wasm, Workflow, definitions
 from weft.ports import Gauge, Runner
 
 if TYPE_CHECKING:
     from weft.host.recording import Recorder
 
 GUESTS: Final = {Lua: ("lua", "lupa", "Lua"), Js: ("js", "quickjs", "JavaScript"), Wasm: ("wasm", "wasmtime", "WebAssembly")}
-EXTRAS: Final = {**GUESTS, Http: ("http", "httpx", "an HTTP request")}
+EXTRAS: Final = {**GUESTS, Http: ("http", "httpx", "an HTTP request"), Agent: ("llm", "pydantic_ai", "an agent")}
 """For an action: the extra that runs it, the module that comes with it, and what the language is called."""
 
 

@@ -11,7 +11,7 @@ from weft.engine.folder import RunFolder
 from weft.engine.values import Values
 from weft.model.frame import Scope, type_name
 from weft.model.template import resolve
-from weft.model.workflow import FRACTIONS, Action, Argv, Http, Step
+from weft.model.workflow import FRACTIONS, Action, Agent, Argv, Http, Step
 from weft.ports import Job
 
 
@@ -60,6 +60,8 @@ class Jobs:
     def _action(self, step: Step, scope: Scope) -> Action:
         if isinstance(step.action, Http):
             return _resolved(step.action, scope)
+        if isinstance(step.action, Agent):
+            return _asked_with(step.action, scope)
         if not isinstance(step.action, Argv):
             return step.action
         return Argv(argv=tuple(_argument(item) for item in resolve(list(step.action.argv), scope)))
@@ -76,6 +78,15 @@ def _resolved(action: Http, scope: Scope) -> Http:
         query=resolve(action.query, scope),
         body=resolve(action.body, scope),
     )
+
+
+def _asked_with(action: Agent, scope: Scope) -> Agent:
+    """A value in a prompt that is no text stands there as JSON; but the model is named by a text."""
+    model = resolve(action.model, scope)
+    if not isinstance(model, str):
+        raise ValueError(f"`model` is {type_name(model)}, where a text must be")
+    prompt, system = (_argument(resolve(text, scope)) for text in (action.prompt, action.system))
+    return msgspec.structs.replace(action, prompt=prompt, model=model, system=system)
 
 
 def _argument(value: object) -> str:

@@ -7,8 +7,8 @@ from weft.formats.references import References
 from weft.formats.shapes import Fields
 from weft.model.workflow import Approve, Input
 
-_ASKED = ("message", "show")
-"""What is evaluated when a gate opens."""
+_ASKED = ("message", "show", "prompt", "model", "system")
+"""What is evaluated when a gate opens, or a model is asked."""
 
 
 def read_question(fields: Fields, key: str, findings: Findings, read_input: Callable[[str, Fields], Input]) -> Approve | None:
@@ -38,7 +38,7 @@ def read_question(fields: Fields, key: str, findings: Findings, read_input: Call
 
 
 def refer(fields: Fields, key: str, id_: str, references: References) -> list[str]:
-    """The steps that a question refers to, each of which is a need of the step."""
+    """The steps that a question to a person or a model refers to, each of which is a need of the step."""
     given = fields.get(key)
     if isinstance(given, Fields):
         asked = [name for name in _ASKED if name in given]

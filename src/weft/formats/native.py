@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from weft.formats.agents import read_agent
 from weft.formats.code import TARGET, Language, refuse_expressions
 from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
@@ -33,6 +34,7 @@ from weft.model.tokens import shown
 from weft.model.workflow import (
     MACHINE_POOLS,
     Action,
+    Agent,
     Approve,
     Argv,
     Flow,
@@ -62,6 +64,7 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     **dict.fromkeys((Lua, Js, Wasm), ("shell", "output", "env", "secrets")),
     Plugin: ("shell", "output"),
     Http: ("shell", "output", "with", "env", "cwd"),
+    Agent: ("shell", "output", "cwd"),
     Flow: (
         *("shell", "output", "secrets", "cwd", "retry", "timeout", "deadline", "resources", "expect", "priority", "drain"),
         *("reuse", "versions"),
@@ -75,7 +78,7 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
 """Keys that say nothing about a step of this kind."""
 
 _DATA = {
-    **dict.fromkeys((Shell, Python, Lua, Js, Wasm, Plugin), ("with", "env", "versions", *_SHARED)),
+    **dict.fromkeys((Shell, Python, Lua, Js, Wasm, Plugin, Agent), ("with", "env", "versions", *_SHARED)),
     Argv: ("run", "with", "env", "versions", *_SHARED),
     Http: ("http", "versions", *_SHARED),
     **dict.fromkeys((Flow, Sleep), ("with", "env", *_SHARED)),
@@ -91,6 +94,7 @@ _KIND_KEYS = {
     Js: "js",
     Wasm: "wasm",
     Http: "http",
+    Agent: "agent",
     Flow: "flow",
     Plugin: "uses",
     Sleep: "sleep",
@@ -256,7 +260,7 @@ class _Loader:
             if key in fields and has_expressions(fields[key]):
                 referred += self.references.in_value(fields[key], fields.at(key), id_)
         referred += self._referred_by_pools(fields, id_)
-        for key in ("approve", "gate"):
+        for key in ("agent", "approve", "gate"):
             referred += refer(fields, key, id_, self.references)
         written = self._needs(fields, id_)
         from_items = fan_out.needs if fan_out else []
@@ -330,6 +334,8 @@ class _Loader:
             return Python(code=literal(python))
         if "http" in fields:
             return read_http(fields, self.findings)
+        if "agent" in fields:
+            return read_agent(fields, self.findings)
         if "uses" in fields:
             return Plugin(*fields["uses"].split("/"))
         if "wasm" in fields:
@@ -400,7 +406,7 @@ class _Loader:
         needs = fields.get("needs", [])
         if need == needs or need in (needs if isinstance(needs, list) else ()):
             return self._where_written(fields, need)
-        for key in ("run", "with", "env", "versions", *_SHARED, "for_each", "matrix", "key", "approve", "gate"):
+        for key in ("run", "with", "env", "versions", *_SHARED, "for_each", "matrix", "key", "agent", "approve", "gate"):
             where = self.references.where(fields.get(key), fields.at(key), need)
             if where:
                 return where

@@ -178,8 +178,8 @@ CODES: dict[str, Code] = {
         "not supported by this version",
         "The key belongs to the file format, but this version of weft cannot do it yet. To ignore it would be wrong.",
         "Remove it, or use a newer version.",
-        "steps:\n  a:\n    agent: { prompt: hello }\n",
-        "steps:\n  a:\n    run: echo hello\n",
+        "deadline: 1h\nsteps:\n  a:\n    run: echo hello\n",
+        "timeout: 1h\nsteps:\n  a:\n    run: echo hello\n",
     ),
     "W205": Code(
         "a value that is not allowed",

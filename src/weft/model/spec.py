@@ -4,6 +4,7 @@ The reader of the native format, the JSON Schema that editors use and the refere
 default and what it means are written down once, here, and nowhere else.
 """
 
+from weft.model.agent_keys import AGENT, AGENT_RECORDS
 from weft.model.gate_keys import APPROVE, GATE, GATE_RECORDS, GATES
 from weft.model.keys import Key as Key
 from weft.model.keys import Keys as Keys
@@ -195,6 +196,7 @@ RECORDS: dict[str, Keys] = {
             Key("choices", ListOf(Anything(), filled=True), "The values it may have.", "[crm, shop]"),
         ),
     ),
+    **AGENT_RECORDS,
     **GATE_RECORDS,
     **POOL_RECORDS,
     **ROLE_RECORDS,
@@ -333,6 +335,7 @@ _STEP = (
         "of 400 or more is a failure with the exception `HTTP404` or the like; a server's Retry-After is honoured.",
         "https://example.org/rows",
     ),
+    AGENT,
     Key(
         "uses",
         Text(PLUGIN, "a plugin"),
@@ -460,8 +463,8 @@ _MEANT = {
 }
 """Keys of a step in other tools."""
 
-_KINDS = ("run", "python", "lua", "js", "wasm", "http", "uses", "flow", "sleep", "approve")
-_LATER = (*("tool", "agent"),)
+_KINDS = ("run", "python", "lua", "js", "wasm", "http", "agent", "uses", "flow", "sleep", "approve")
+_LATER = ("tool",)
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
 RECORDS["step"] = Keys("a step", _STEP, _KINDS, _LATER, _MEANT)
 RECORDS["fallback"] = Keys(

@@ -81,6 +81,19 @@ class Http(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", ta
     secret_headers: dict[str, str] = {}
 
 
+class Agent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="agent"):
+    """`agent`: one question to a language model, with the step's inputs as data beside it. `prompt`, `model` and `system` are
+    data fields. `model`: `provider:name`; empty: what the environment says. `schema`: that of the answer (JSON Schema); None: it
+    is a text."""
+
+    prompt: str
+    model: str = ""
+    system: str = ""
+    schema: dict[str, Value] | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
 class Plugin(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="plugin"):
     """`uses`: a kind of step that an installed package brings, by its name there."""
 
@@ -119,9 +132,9 @@ class Approve(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag
     on_timeout: OnTimeout = "reject"
 
 
-Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Plugin | Sleep | Flow | Approve
+Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Agent | Plugin | Sleep | Flow | Approve
 
-WAITING_ACTIONS: tuple[type, ...] = (Sleep, Http, Approve)
+WAITING_ACTIONS: tuple[type, ...] = (Sleep, Http, Agent, Approve)
 """Actions that wait rather than compute: `max_parallel: auto` gives them a limit of their own."""
 
 

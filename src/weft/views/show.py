@@ -15,7 +15,7 @@ from weft.core.status import Status
 from weft.core.why import status_word, why
 from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.units import format_duration, format_size
-from weft.model.workflow import Approve, Argv, Flow, Http, Js, Lua, Plugin, Python, Shell, Sleep, Step, Wasm
+from weft.model.workflow import Agent, Approve, Argv, Flow, Http, Js, Lua, Plugin, Python, Shell, Sleep, Step, Wasm
 from weft.views.asked import gate_rows, gates_as_json
 from weft.views.runs import moment
 from weft.views.story import STOPPED, message, spent
@@ -330,6 +330,8 @@ def _action(step: Step) -> tuple[str, str]:
             return "wasm", module
         case Http(url=url, method=method):
             return "http", f"{method} {url}"
+        case Agent(prompt=prompt, model=model):
+            return "agent", f"({model}) {prompt}" if model else prompt
         case Argv(argv=argv):
             return "run", msgspec.json.encode(argv).decode()
         case Python(code=code, target=target):
