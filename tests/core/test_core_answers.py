@@ -92,10 +92,14 @@ def test_an_answer_after_its_time_or_after_the_end_is_refused() -> None:
             f.GateAnswered(at=0.0, gate="layer#0", answer="approve", inject=[step("n", "a", wired="a")]),
             "is wired to `a`, which has begun",
         ),
+        (
+            f.GateAnswered(at=0.0, gate="layer#0", answer="approve", inject=[step("n", role="fallback", resources={"blue": 9})]),
+            "must be an ordinary one",
+        ),
     ],
 )
 def test_a_plan_that_is_wrong_is_refused_with_the_reason(answer: f.GateAnswered, says: str) -> None:
-    story = Story(flow(step("a"), step("b", "a"), gates=GATES, pools={"red": 1}))
+    story = Story(flow(step("a"), step("b", "a"), gates=GATES, pools={"red": 1, "blue": None}))
     for line in ("begin", "a ok", "layer#0 opened"):
         story.tell(line)
     assert says in refusal(story.state, answer, 0.0)

@@ -3,7 +3,7 @@
 import pytest
 
 from weft.model.errors import UsageError
-from weft.model.inputs import bind_inputs, fits
+from weft.model.inputs import bind_inputs, check_inputs, fits, read_values
 from weft.model.workflow import Input, InputType, Value, Workflow
 
 
@@ -84,3 +84,18 @@ def test_true_is_no_number() -> None:
     assert not fits("number", True)
     assert fits("boolean", True)
     assert fits("any", True)
+
+
+def test_values_for_a_sub_workflow_are_checked_as_they_are() -> None:
+    declared = workflow(day=Input(type="string", required=True, choices=("mon",)), count=Input(type="integer", default=3))
+    assert check_inputs(declared, {"day": "mon"}) == {"day": "mon", "count": 3}
+    with pytest.raises(ValueError, match="`dya` is not an input of workflow `w`; input `day` of workflow `w` is missing"):
+        check_inputs(declared, {"dya": "mon"})
+    with pytest.raises(
+        ValueError, match=r'`day` of workflow `w` is none of \["mon"\]; .*`count` of workflow `w` must be an integer'
+    ):
+        check_inputs(declared, {"day": "sun", "count": "3"})
+
+
+def test_texts_become_what_is_declared() -> None:
+    assert read_values({"n": Input(type="integer")}, {"n": "3", "other": "3"}) == {"n": 3, "other": "3"}

@@ -77,14 +77,14 @@ def test_a_tangle_is_one() -> None:
 def test_whatever_is_drawn_comes_to_its_end(seed: int) -> None:
     random = Random(seed)
     drawn = random_workflow(random, 12)
-    steps = tuple(map(_one, drawn.steps))
-    workflow = replace(drawn, steps=steps, resources={name: replace(pool, slots=1) for name, pool in drawn.resources.items()})
-    assert isinstance(World(workflow, seed=seed, limits=ONE).play()[-1], f.RunEnded)
+    pools = {name: replace(pool, slots=pool.unit, auto=False) for name, pool in drawn.resources.items()}
+    workflow = replace(drawn, steps=tuple(_one(step, pools) for step in drawn.steps), resources=pools)
+    assert isinstance(World(workflow, seed=seed, limits=replace(ONE, gpus=("0",))).play()[-1], f.RunEnded)
 
 
-def _one(step: Step) -> Step:
-    """The same step with demands of one unit."""
+def _one(step: Step, pools: dict[str, Pool]) -> Step:
+    """The same step with demands of all that there is."""
     action = step.action
     if isinstance(action, Flow):
-        action = Flow(replace(action.workflow, steps=tuple(map(_one, action.workflow.steps))))
-    return replace(step, action=action, resources=dict.fromkeys(step.resources, 1))
+        action = Flow(replace(action.workflow, steps=tuple(_one(part, pools) for part in action.workflow.steps)))
+    return replace(step, action=action, resources={name: pools[name].unit for name in step.resources})

@@ -128,7 +128,7 @@ class Measure:
             step.status = status_word(state, i)
         weights = [step.run_s for step in self.steps]
         given = state.created.given if state.created else ()
-        path = state.graph.critical_path(weights, frozenset([state.graph.index[id_] for id_ in given]))
+        path = state.graph.critical_path(weights, frozenset([state.graph.index[id_] for id_ in {*given, *state.left_out}]))
         work_s = sum(weights)
         return Numbers(
             steps=self.steps,

@@ -402,7 +402,7 @@ def _devices_left(state: State, weight: int, unit: int, slots: int) -> bool:
         for gpu in attempt.gpus:
             place = names.setdefault(gpu, len(names))
             parts[place] -= min(unit, state.steps[i].resources["gpu"])
-    return max(parts) >= weight if weight < unit else parts.count(unit) >= weight // unit
+    return max(parts, default=0) >= weight if weight < unit else parts.count(unit) >= weight // unit
 
 
 def _holds(state: State, i: int, said: Why, now: float) -> bool:
