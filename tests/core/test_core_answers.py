@@ -5,7 +5,7 @@ import pytest
 from story import Story, flow, step
 
 from weft.core import facts as f
-from weft.core.gates import refusal
+from weft.core.gates import refusal, with_injected
 from weft.core.why import why
 from weft.model.workflow import Approve, Input, Sleep, Step
 
@@ -103,6 +103,29 @@ def test_a_plan_that_is_wrong_is_refused_with_the_reason(answer: f.GateAnswered,
     for line in ("begin", "a ok", "layer#0 opened"):
         story.tell(line)
     assert says in refusal(story.state, answer, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("need", "says"),
+    [("x", "does not exist"), ("f", "is a fallback: need the step that names it"), ("z", "belongs to `finally`")],
+)
+def test_what_a_new_step_cannot_need(need: str, says: str) -> None:
+    story = Story(
+        flow(step("a", fallback="f"), step("b", "a"), step("f", role="fallback"), step("z", role="finally"), gates=GATES)
+    )
+    for line in ("begin", "a ok", "layer#0 opened"):
+        story.tell(line)
+    answer = f.GateAnswered(at=0.0, gate="layer#0", answer="approve", inject=[step("n", need)])
+    assert f"the new step `n` needs `{need}`, which {says}" in refusal(story.state, answer, 0.0)
+
+
+def test_new_steps_are_part_of_the_workflow_from_then_on() -> None:
+    workflow = flow(step("a"), step("b", "a"), gates=GATES)
+    story = Story(workflow)
+    for line in ("begin", "a ok", "layer#0 opened", "crash, approve layer#0 inject n:a"):
+        story.tell(line)
+    more = f.GateAnswered(at=0.0, gate="layer#1", answer="approve", inject=[step("m")])
+    assert [each.id for each in with_injected(workflow, story.state, [more]).steps] == ["a", "b", "n", "m"]
 
 
 def test_a_run_can_only_become_so_large(monkeypatch: pytest.MonkeyPatch) -> None:
