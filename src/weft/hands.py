@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from weft.core.facts import Limits
 from weft.here import cpu_count
 from weft.model.errors import MachineError
-from weft.model.workflow import Agent, Argv, Http, Js, Lua, Plugin, Python, Shell, Sleep, Wasm, Workflow, definitions
+from weft.model.workflow import Agent, Argv, Http, Js, Lua, Plugin, Python, Shell, Sleep, Tool, Wasm, Workflow, definitions
 from weft.ports import Gauge, Runner
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def require_extras(workflow: Workflow) -> None:
         extra, module, language = EXTRAS.get(type(step.action), ("", "", ""))
         if extra and find_spec(module) is None:
             raise MachineError(f"step `{path}` is {language}, for which a library is missing: pip install 'weft[{extra}]'")
+        if isinstance(step.action, Tool):
+            raise MachineError(f"step `{path}` calls a tool, which this version of weft cannot run yet")
         if isinstance(step.action, Plugin):
             from weft.host.plugins import missing
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from weft.formats import Loaded, load
-from weft.model.workflow import Argv, Input, Pool, Python, Retry, Shell, Sleep, Step, Workflow
+from weft.model.workflow import Argv, Input, Pool, Python, Rate, Retry, Server, Shell, Sleep, Step, Tool, Workflow
 
 
 def loaded(text: str, name: str = "f.weft.yaml") -> Loaded:
@@ -337,3 +337,39 @@ def test_a_whole_float_is_a_whole_number() -> None:
 
 def test_twenty_expressions_in_one_piece_of_code_are_enough() -> None:
     assert len(told("steps: { a: { run: '" + "${{ inputs.x }} " * 30 + "' } }")) == 20
+
+
+TOOLS = """\
+secrets: [TOKEN]
+servers:
+  files: { command: [mcp-server-files, ./data], env: { LOG: debug }, secrets: [TOKEN], rate: 10/s }
+  web: { url: "https://tools.example/mcp", headers: { X-Tenant: acme }, bearer: TOKEN, secret_headers: { X-Key: TOKEN } }
+steps:
+  read: { tool: files/read_file, with: { path: a.txt } }
+  send: { tool: web/mail.send, with: { text: "${{ steps.read.output }}" } }
+  part: { flow: { steps: { read: { tool: files/list } } } }
+"""
+
+
+def test_tools_and_their_servers() -> None:
+    found = workflow(TOOLS)
+    files = Server(
+        command=("mcp-server-files", "./data"), env={"LOG": "debug"}, secrets=("TOKEN",), rate=Rate(starts=10, window_s=1.0)
+    )
+    web = Server(url="https://tools.example/mcp", headers={"X-Tenant": "acme"}, bearer="TOKEN", secret_headers={"X-Key": "TOKEN"})
+    assert found.servers == {"files": files, "web": web}
+    read, send, _ = found.steps
+    assert (read.action, read.inputs, read.output) == (Tool("files", "read_file"), {"path": "a.txt"}, "json")
+    assert (send.action, send.needs) == (Tool("web", "mail.send"), ("read",))
+
+
+def test_the_rate_of_a_server_is_a_pool_for_each_of_its_tools() -> None:
+    found = workflow(TOOLS)
+    rate = Pool(rate=Rate(starts=10, window_s=1.0))
+    assert found.resources == {"files/read_file": rate, "files/list": rate}
+    assert [step.resources for step in found.steps] == [{"files/read_file": 1}, {}, {}]
+
+
+def test_a_server_of_a_sub_workflow_is_one_of_the_run() -> None:
+    found = workflow("steps: { a: { flow: { servers: { n: { command: [n] } }, steps: { x: { tool: n/list } } } } }")
+    assert found.servers == {"n": Server(command=("n",))}

@@ -33,6 +33,7 @@ CONTEXT: dict[str, Any] = {
     "inputs": {"day": {"default": "monday"}, "sources": {"type": "list"}},
     "secrets": ["TOKEN"],
     "resources": {"database": 2},
+    "servers": {"files": {"command": ["mcp-server-files"]}},
     "steps": {"other": {"run": "echo other"}, "fetch": {"run": "echo 42"}},
 }
 """A file in which the examples make sense."""
@@ -44,6 +45,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "defaults": ("defaults",),
     "retry": ("steps", "extra", "retry"),
     "breaker": ("resources", "extra", "breaker"),
+    "server": ("servers", "extra"),
     "step": ("steps", "extra"),
 }
 REQUIRED: dict[str, dict[str, Value]] = {
@@ -63,6 +65,8 @@ def with_key(record: str, key: Key, spelling: str, value: Value) -> dict[str, An
         holder |= {} if part != "extra" or PLACES[record][0] != "steps" else REQUIRED["step"]
     if key.name in RECORDS[record].one_of:
         holder.pop("run", None)
+    elif record == "server":
+        holder |= {"url": "https://example.org"} if "header" in key.name or key.name == "bearer" else {"command": ["extra"]}
     else:
         holder |= REQUIRED.get(record, {})
     if record == "workflow" and isinstance(value, dict) and isinstance(document.get(key.name), dict):

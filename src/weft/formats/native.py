@@ -4,7 +4,7 @@ All problems of a file are found in one go: what is wrong in one step hides noth
 that every name in a Workflow exists; nothing is run, read or evaluated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from weft.formats.references import RUN_FIELDS, References, has_expressions, par
 from weft.formats.retries import read_retry
 from weft.formats.roles import Roles, named_steps, read_budget
 from weft.formats.shapes import BAD, Fields, Reader, quoted
+from weft.formats.tools import Servers, shared_servers
 from weft.model.inputs import fits
 from weft.model.paths import definition
 from weft.model.shape import Record
@@ -45,9 +46,11 @@ from weft.model.workflow import (
     Plugin,
     Python,
     Retry,
+    Server,
     Shell,
     Sleep,
     Step,
+    Tool,
     Value,
     Wasm,
     Workflow,
@@ -65,6 +68,7 @@ _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
     Plugin: ("shell", "output"),
     Http: ("shell", "output", "with", "env", "cwd"),
     Agent: ("shell", "output", "cwd"),
+    Tool: ("shell", "output", "env", "secrets", "cwd"),
     Flow: (
         *("shell", "output", "secrets", "cwd", "retry", "timeout", "deadline", "resources", "expect", "priority", "drain"),
         *("reuse", "versions"),
@@ -81,6 +85,7 @@ _DATA = {
     **dict.fromkeys((Shell, Python, Lua, Js, Wasm, Plugin, Agent), ("with", "env", "versions", *_SHARED)),
     Argv: ("run", "with", "env", "versions", *_SHARED),
     Http: ("http", "versions", *_SHARED),
+    Tool: ("with", "versions", *_SHARED),
     **dict.fromkeys((Flow, Sleep), ("with", "env", *_SHARED)),
     Approve: (),
 }
@@ -95,6 +100,7 @@ _KIND_KEYS = {
     Wasm: "wasm",
     Http: "http",
     Agent: "agent",
+    Tool: "tool",
     Flow: "flow",
     Plugin: "uses",
     Sleep: "sleep",
@@ -136,10 +142,17 @@ def step_path(document: Document, step: str) -> Path:
 
 
 class _Loader:
-    """Of a file whose content is `root`, or of a sub-workflow in it. `shared`: pools that are declared around it."""
+    """Of a file whose content is `root`, or of a sub-workflow in it. `shared`, `around`: pools and servers that
+    are declared around it."""
 
     def __init__(
-        self, root: Value, fields: Fields, findings: Findings, sources: Sources, shared: frozenset[str] = frozenset()
+        self,
+        root: Value,
+        fields: Fields,
+        findings: Findings,
+        sources: Sources,
+        shared: frozenset[str] = frozenset(),
+        around: Mapping[str, Server] = {},
     ) -> None:
         self.root, self.fields, self.findings, self.sources, self.shared = root, fields, findings, sources, shared
         self.ids, self.raw = named_steps(fields, self._written(fields.path), findings)
@@ -150,6 +163,9 @@ class _Loader:
             self.secrets += self.beside.workflow.secrets
             self.shared |= self.beside.workflow.resources.keys()
             self.ids = {**dict.fromkeys(self.beside.steps, ()), **self.ids}
+            around = self.beside.workflow.servers
+        joined = self.beside.workflow.resources if self.beside else None
+        self.servers = Servers(fields, around, self.secrets, findings, joined)
         pools = fields.get("resources", {})
         self.pools = {pool: read_pool(pool, value, fields.at("resources", pool), findings) for pool, value in pools.items()}
         self.defaults: Fields = fields.get("defaults", Fields(fields.at("defaults")))
@@ -176,7 +192,8 @@ class _Loader:
         steps = [self._step(step, id_) for step, id_ in read]
         report_cycles(steps, lambda index, need: self._where_needed(read[index][0], need), self.findings)
         paths = {id_: Where((*step.path, "flow"), "key") for step, id_ in read}
-        resources = shared_pools(self.pools, steps, paths.__getitem__, self.findings)
+        resources = shared_pools({**self.pools, **self.servers.pools}, steps, paths.__getitem__, self.findings)
+        servers = shared_servers(self.servers.own, steps, paths.__getitem__, self.findings)
         check_size(steps, paths.__getitem__, self.findings)
         if self.findings.count > before:
             return None
@@ -189,6 +206,7 @@ class _Loader:
             secrets=tuple(dict.fromkeys(self.secrets + shared_secrets(steps))),
             env=env,
             resources=resources,
+            servers=servers,
             max_parallel=fields.get("max_parallel") or "auto",
             schedule=fields.get("schedule", "dataflow"),
             durability=fields.get("durability", "power"),
@@ -279,7 +297,7 @@ class _Loader:
             secrets=tuple(self._secrets(fields)),
             cwd=own("cwd") or default("cwd", ""),
             output=own("output") or default("output", "text") if isinstance(action, _TEXT_OUTPUT) else "json",
-            resources=self._resources(fields),
+            resources={**self._resources(fields), **self.servers.takes(action)},
             max_parallel=own("max_parallel"),
             priority=own("priority", 0),
             expect_s=own("expect"),
@@ -313,7 +331,7 @@ class _Loader:
         else:
             refuse_of_runs(given, self.findings)
             shared = self.shared | self.pools.keys()
-            workflow = _Loader(self.root, given, self.findings, self.sources, shared).load(id_)
+            workflow = _Loader(self.root, given, self.findings, self.sources, shared, self.servers.known).load(id_)
         if workflow is None:
             return None
         check_given(fields, workflow, self.findings)
@@ -336,6 +354,8 @@ class _Loader:
             return read_http(fields, self.findings)
         if "agent" in fields:
             return read_agent(fields, self.findings)
+        if "tool" in fields:
+            return self.servers.tool(fields)
         if "uses" in fields:
             return Plugin(*fields["uses"].split("/"))
         if "wasm" in fields:

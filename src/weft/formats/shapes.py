@@ -19,6 +19,7 @@ from weft.model.shape import (
     INTEGER_MIN,
     NAME,
     PLUGIN,
+    TOOL,
     Amount,
     Anything,
     Boolean,
@@ -371,16 +372,20 @@ class Reader:
         """Exactly one of these keys must be there, unless it has been told that one is misspelled or not supported yet."""
         found = [key for key in value if key in record.one_of]
         if len(found) > 1:
-            self._two(found[1], found[0], path, "a step does one thing")
+            self._two(found[1], found[0], path, "a step does one thing" if "run" in record.one_of else "one or the other")
         elif not found and not told:
-            hint = f"give it one of {quoted(record.one_of)}: `{record.one_of[0]}: echo hello`"
-            self.findings.add("W203", f"the step {named(path)} does nothing", Where(path, "key"), hint=hint)
+            step = "run" in record.one_of
+            hint = f"give it one of {quoted(record.one_of)}: `{record.one_of[0]}: {'echo hello' if step else '…'}`"
+            message = f"the step {named(path)} does nothing" if step else f"{named(path)} has none of {quoted(record.one_of)}"
+            self.findings.add("W203", message, Where(path, "key"), hint=hint)
 
 
 def _valid_name(text: str, pattern: str) -> str:
     """What names are made of, and one that is close to this text, as a hint."""
     if pattern == PLUGIN:
         return "write the name of a package and that of a kind of step, as in `acme-words/count`"
+    if pattern == TOOL:
+        return "write the name of a server and that of its tool, as in `files/read_file`"
     if pattern not in (NAME, ENV_NAME):
         return "give it a name in one line"
     signs, rule = (r"\w-", "letters, digits, `_` and `-`") if pattern == NAME else (r"\w", "letters, digits and `_`")

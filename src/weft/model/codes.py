@@ -7,6 +7,7 @@ never changes its meaning.
 """
 
 from weft.model.code import Code as Code
+from weft.model.tool_codes import TOOL_CODES
 
 _HELLO = "steps:\n  hello:\n    run: echo hello\n"
 
@@ -377,6 +378,7 @@ CODES: dict[str, Code] = {
         "steps:\n  a: { run: ./a, fallback: b }\n  b: { run: echo none }\n  c: { run: ./c, needs: b }\n",
         "steps:\n  a: { run: ./a, fallback: b }\n  b: { run: echo none }\n  c: { run: ./c, needs: a }\n",
     ),
+    **{code: TOOL_CODES[code] for code in ("W314",)},
     "W320": Code(
         "a plugin that is not installed",
         "A step uses a kind of step that no installed package brings. What is installed is known from the metadata of packages; "
@@ -407,6 +409,7 @@ CODES: dict[str, Code] = {
         "  a: { flow: { resources: { db: 1 }, steps: { x: { run: echo x, resources: { db: 1 } } } } }\n"
         "  b: { flow: { resources: { db: 2 }, steps: { x: { run: echo x, resources: { db: 1 } } } } }\n",
     ),
+    **{code: TOOL_CODES[code] for code in ("W324",)},
     # ---- recorded traces ----
     "W401": Code(
         "the trace does not follow WfFormat",

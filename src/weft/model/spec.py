@@ -29,6 +29,8 @@ from weft.model.shape import (
     Record,
     Text,
 )
+from weft.model.tool_keys import HEADER as _HEADER
+from weft.model.tool_keys import SERVERS, TOOL_KEY, TOOL_RECORDS
 
 RETRY_TIMES_MAX = 10_000
 """More is a loop, and a loop should say what it waits for."""
@@ -42,8 +44,6 @@ FACTOR_MAX = 1_000
 _name = Text(NAME, "a name")
 _env_name = Text(ENV_NAME, "the name of an environment variable")
 _data = Text(field="data")
-_HEADER = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-"""A token of RFC 9110, 5.6.2."""
 _on_error = Key(
     "on_error",
     Choice(("isolate", "continue", "stop", "stop_layer")),
@@ -119,6 +119,7 @@ RECORDS: dict[str, Keys] = {
                 "ask for.",
                 "{ database: 2, mem: auto, openai: { slots: 8, rate: 60/min } }",
             ),
+            SERVERS,
             Key(
                 "defaults", Record("defaults"), "Values for every step that does not say otherwise.", "{ timeout: 10m, retry: 1 }"
             ),
@@ -178,6 +179,7 @@ RECORDS: dict[str, Keys] = {
             **dict.fromkeys(("params", "parameters", "arguments", "vars"), "inputs"),
             **dict.fromkeys(("concurrency", "parallelism", "max_workers", "jobs_max"), "max_parallel"),
             **dict.fromkeys(("pools", "limits"), "resources"),
+            **dict.fromkeys(("mcpServers", "mcp_servers", "mcp", "tools"), "servers"),
             **dict.fromkeys(("environment", "variables"), "env"),
         },
     ),
@@ -200,6 +202,7 @@ RECORDS: dict[str, Keys] = {
     **GATE_RECORDS,
     **POOL_RECORDS,
     **ROLE_RECORDS,
+    **TOOL_RECORDS,
     "defaults": Keys("`defaults`", (_timeout, _retry, _on_error, _shell, _cwd, _output)),
     "http": Keys(
         "`http`",
@@ -336,6 +339,7 @@ _STEP = (
         "https://example.org/rows",
     ),
     AGENT,
+    TOOL_KEY,
     Key(
         "uses",
         Text(PLUGIN, "a plugin"),
@@ -463,18 +467,16 @@ _MEANT = {
 }
 """Keys of a step in other tools."""
 
-_KINDS = ("run", "python", "lua", "js", "wasm", "http", "agent", "uses", "flow", "sleep", "approve")
-_LATER = ("tool",)
+_KINDS = ("run", "python", "lua", "js", "wasm", "http", "agent", "tool", "uses", "flow", "sleep", "approve")
 _ID = Key("id", _name, "The name of the step, which is unique in the file.", "fetch", required=True)
-RECORDS["step"] = Keys("a step", _STEP, _KINDS, _LATER, _MEANT)
+RECORDS["step"] = Keys("a step", _STEP, _KINDS, meant=_MEANT)
 RECORDS["fallback"] = Keys(
     "a fallback",
     tuple(key for key in _STEP if key.name not in NOT_OF_A_FALLBACK),
     _KINDS,
-    _LATER,
-    {said: meant for said, meant in _MEANT.items() if meant not in NOT_OF_A_FALLBACK},
+    meant={said: meant for said, meant in _MEANT.items() if meant not in NOT_OF_A_FALLBACK},
 )
-RECORDS["listed_step"] = Keys("a step in a list", (_ID, *_STEP), _KINDS, _LATER, _MEANT)
+RECORDS["listed_step"] = Keys("a step in a list", (_ID, *_STEP), _KINDS, meant=_MEANT)
 
 RESERVED_ENV = (
     "WEFT_INPUT",

@@ -94,6 +94,13 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", t
     max_tokens: int | None = None
 
 
+class Tool(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="tool"):
+    """`tool`: a call of a tool of one of the workflow's servers. The step's `with` are its arguments."""
+
+    server: str
+    name: str
+
+
 class Plugin(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="plugin"):
     """`uses`: a kind of step that an installed package brings, by its name there."""
 
@@ -132,9 +139,9 @@ class Approve(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag
     on_timeout: OnTimeout = "reject"
 
 
-Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Agent | Plugin | Sleep | Flow | Approve
+Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Agent | Tool | Plugin | Sleep | Flow | Approve
 
-WAITING_ACTIONS: tuple[type, ...] = (Sleep, Http, Agent, Approve)
+WAITING_ACTIONS: tuple[type, ...] = (Sleep, Http, Agent, Tool, Approve)
 """Actions that wait rather than compute: `max_parallel: auto` gives them a limit of their own."""
 
 
@@ -279,6 +286,21 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return format_units(amount, self.unit, is_bytes=self.is_bytes)
 
 
+class Server(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A server of tools that speaks the Model Context Protocol: a program (`command`, with `env`), or an address (`url`, with
+    `headers`). `secrets`: what the program gets in its environment. `bearer` and `secret_headers` are as in Http."""
+
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+    url: str = ""
+    headers: dict[str, str] = {}
+    bearer: str = ""
+    secret_headers: dict[str, str] = {}
+    rate: Rate | None = None
+    """How often each of its tools is called."""
+
+
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the steps of a run may report as used before nothing new starts. `cost` has no currency. None: no bound."""
 
@@ -310,6 +332,7 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     secrets: tuple[str, ...] = ()
     env: dict[str, str] = {}
     resources: dict[str, Pool] = {}
+    servers: dict[str, Server] = {}
     max_parallel: int | Literal["auto", "unlimited", "adaptive"] = "auto"
     schedule: Schedule = "dataflow"
     durability: Durability = "power"

@@ -15,7 +15,7 @@ from weft.core.status import Status
 from weft.core.why import status_word, why
 from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.units import format_duration, format_size
-from weft.model.workflow import Agent, Approve, Argv, Flow, Http, Js, Lua, Plugin, Python, Shell, Sleep, Step, Wasm
+from weft.model.workflow import Agent, Approve, Argv, Flow, Http, Js, Lua, Plugin, Python, Shell, Sleep, Step, Tool, Wasm
 from weft.views.asked import gate_rows, gates_as_json
 from weft.views.runs import moment
 from weft.views.story import STOPPED, message, spent
@@ -324,6 +324,8 @@ def _action(step: Step) -> tuple[str, str]:
             return "lua", code
         case Js(code=code):
             return "js", code
+        case Tool(server=server, name=name):
+            return "tool", f"{server}/{name}"
         case Plugin(package=package, name=name):
             return "uses", f"{package}/{name}"
         case Wasm(module=module):
