@@ -16,6 +16,7 @@ from weft.core import facts as f
 from weft.core.apply import apply
 from weft.core.facts import Fact, Limits
 from weft.core.gates import refusal, with_injected
+from weft.core.interrupts import asked_about, refused
 from weft.core.state import State
 from weft.hands import make_gauge, make_runners, require_extras
 from weft.here import cpu_count as cpu_count
@@ -207,8 +208,9 @@ def cancel(folder: Path, options: Options, *, by: str, reason: str = "") -> Resu
     return _reopen(folder, options, None, [f.CancelRequested(at=0.0, by=by, reason=reason)])
 
 
-def answer(folder: Path, options: Options, fact: f.GateAnswered, *, go_on: bool = True) -> Result | None:
-    """Hand in the answer to a gate: to the run's engine if it has one (then None is returned), else here, and go on with the run.
+def answer(folder: Path, options: Options, fact: f.Said, *, go_on: bool = True) -> Result | None:
+    """Hand in the answer to a gate or about an interrupted step: to the run's engine if it has one (then None is returned), else
+    here, and go on with the run.
 
     The first answer counts, whoever comes at the same time. Not `go_on`: it is only written down, and the run suspended. Raises
     UsageError if the answer does not count, with the reason; MachineError if nobody takes it.
@@ -237,7 +239,8 @@ def answer(folder: Path, options: Options, fact: f.GateAnswered, *, go_on: bool 
 
 
 def retry(folder: Path, options: Options, *, by: str, limits: Limits | None = None) -> Result:
-    """Go on with a run that has ended: what failed, was cancelled or skipped waits again. Raises UsageError if nothing did."""
+    """Go on with a run that has ended: what failed, was cancelled or skipped waits again; or with one that waits: its interrupted
+    steps run again. Raises UsageError if there is no such step."""
     return _reopen(folder, options, limits, [f.RetryRequested(at=0.0, by=by)])
 
 
@@ -300,6 +303,7 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
         for fact in journal.read():
             apply(state, fact)
             outputs |= taken_in(fact)
+        then = _as_answers(state, then)
         _refuse_unfit(state, folder.name, then)
         _say_if_changed(first, options.say)
         ends = any(isinstance(fact, f.CancelRequested | f.SuspendRequested) for fact in then)
@@ -316,24 +320,30 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
     return _drive(state, folder, journal, store, options, secrets, then, outputs)
 
 
+def _as_answers(state: State, then: list[f.Observed]) -> list[f.Observed]:
+    """A retry of a run that waits for people lets its interrupted steps run again; all else can be tried when it has ended."""
+    asked, facts = asked_about(state), list[f.Observed]()
+    for fact in then:
+        if isinstance(fact, f.RetryRequested) and asked and not state.ended:
+            facts += [f.InterruptAnswered(at=0.0, step=state.graph.ids[i], answer="again", by=fact.by) for i in asked]
+        else:
+            facts.append(fact)
+    return facts
+
+
 def _refuse_unfit(state: State, run: str, then: list[f.Observed]) -> None:
     """Only a run that has not ended can go on or be cancelled, only one that ended badly can be retried, and only an open gate
     and an interrupted step be answered."""
+    asked = asked_about(state)
     for fact in then:
-        wrong = refusal(state, fact, max(time.time(), state.now)) if isinstance(fact, f.GateAnswered) else ""
-        if wrong and isinstance(fact, f.GateAnswered):
-            raise UsageError(f"run `{run}` has ended; {wrong}" if state.ended and fact.gate not in state.answers else wrong)
-    interrupted = {state.graph.ids[i]: state.steps[i].rerun for i in state.interrupted}
-    # what its engine took with it is interrupted when the next one comes
-    interrupted |= {state.graph.ids[i]: state.steps[i].rerun for i in state.alive if state.steps[i].rerun != "always"}
-    for fact in then:
-        if not isinstance(fact, f.InterruptAnswered) or state.ended:
+        if isinstance(fact, f.GateAnswered):
+            wrong, known = refusal(state, fact, max(time.time(), state.now)), fact.gate in state.answers
+        elif isinstance(fact, f.InterruptAnswered):
+            wrong, known = refused(state, fact, asked), state.graph.index.get(fact.step) in state.told
+        else:
             continue
-        if fact.step not in interrupted:
-            named = ", ".join(f"`{id_}`" for id_ in interrupted) or "none is"
-            raise UsageError(f"step `{fact.step}` of run `{run}` is not interrupted; {named}")
-        if fact.answer == "again" and interrupted[fact.step] == "never":
-            raise UsageError(f"step `{fact.step}` says `rerun: never`: say `--done {fact.step}` or `--give-up {fact.step}`")
+        if wrong:
+            raise UsageError(f"run `{run}` has ended; {wrong}" if state.ended and not known else wrong)
     again = any(isinstance(fact, f.RetryRequested) for fact in then)
     if again and not state.ended:
         raise UsageError(f"run `{run}` has not ended; `weft resume {run}` goes on with it")

@@ -270,7 +270,7 @@ def test_interrupted(tmp_path: Path) -> None:
     weft = [str(Path(sys.executable).with_name("weft")), "resume"]
     waits = subprocess.run(weft, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     assert waits.returncode == 3, waits.stderr
-    assert "--again pay | --done pay | --give-up pay" in waits.stderr
+    assert "it is done: weft approve" in waits.stderr
     assert (tmp_path / "payments.txt").read_text() == "paying 100\n"
     wrong = subprocess.run([*weft, "--again", "prepare"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     assert wrong.returncode == 2

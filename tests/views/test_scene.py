@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tale import Golden, Tale, nightly, step
 
+from weft.core import facts as f
 from weft.core.facts import Limits
-from weft.model.workflow import Pool, Retry, Workflow
+from weft.model.workflow import Approve, Pool, Retry, Workflow
 from weft.sim.random_workflow import random_faults, random_limits, random_workflow
 from weft.sim.world import World
 from weft.views.scene import ROWS_MAX, Scene, Shortlist
@@ -47,6 +48,24 @@ def busy() -> Tale:
     for id_ in ("broken", "flaky", "shaky"):
         tale.fail(id_, 1.0, f"exit 3 of {id_}") if id_ in alive(tale) else None
     return tale.wait(5.0)
+
+
+def test_what_waits_for_a_person_has_a_row() -> None:
+    steps = (
+        step("pay", rerun="ask"),
+        step("ship", rerun="never"),
+        step("review", action=Approve(message="Publish?")),
+        step("long"),
+    )
+    tale = Tale(Workflow(name="asks", steps=steps))
+    tale.resume(1.0)._turn(f.GateOpened(at=0.0, gate="review", message="Publish?"))
+    asked = [line.split(None, 1) for line in shown(tale, later=60.0).splitlines()]
+    assert asked[0] == ["to", "approve   review      1m  Publish?"]
+    assert asked[1] == ["pay", "interrupted, attempt 1 was lost: may it run again?"]
+    assert asked[2] == ["ship", "interrupted, attempt 1 was lost: is its work done?"]
+    rows = shown(tale, height=6)
+    assert "review" in rows
+    assert "Publish?, and 2 more" in rows
 
 
 def alive(tale: Tale) -> list[str]:

@@ -173,6 +173,7 @@ def _selected(ctx: click.Context, param: click.Parameter, incomplete: str) -> "I
 
 def _gate(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Iterator[CompletionItem[str]]":
     from weft.core.apply import apply
+    from weft.core.interrupts import asked_about
     from weft.core.state import State
     from weft.journal.index import find_run
     from weft.journal.reader import read_facts
@@ -182,6 +183,8 @@ def _gate(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Itera
         apply(state, fact)
     for gate in state.asking:
         yield CompletionItem(gate, help=state.gates[gate].message)
+    for i in asked_about(state):
+        yield CompletionItem(state.graph.ids[i], help="interrupted")
 
 
 def _input(ctx: click.Context, param: click.Parameter, incomplete: str) -> "Iterator[CompletionItem[str]]":

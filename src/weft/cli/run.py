@@ -202,6 +202,9 @@ def resume(name: str, wait: bool, verbose: int, quiet: bool, reason: str, **opti
         for answer in ("again", "done", "give_up")
         for step in options.pop(answer)
     ]
+    named = [answer.step for answer in answers]
+    if twice := [step for n, step in enumerate(named) if step in named[:n]]:
+        raise UsageError(f"`{twice[0]}` is named twice: its first answer is the only one")
     settings = take_settings(options)
     folder = find_run(name, settings)
     view = View(settings, verbose=verbose, quiet=quiet, stays=wait)

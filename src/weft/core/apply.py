@@ -287,7 +287,6 @@ def _expand(state: State, parent: int, step: Step, keys: Sequence[str]) -> None:
 def _attempt_started(state: State, fact: f.AttemptStarted) -> None:
     i = state.graph.index[fact.step]
     move(state, i, Event.STARTED)
-    state.told.pop(i, None)
     state.attempts[i] = fact.attempt
     state.alive[i] = Attempt(fact.attempt, fact.at, tuple(fact.gpus))
     share = state.demands.shared[state.demands.kind[i]]
@@ -337,6 +336,7 @@ def _step_interrupted(state: State, fact: f.StepInterrupted) -> None:
     i = state.graph.index[fact.step]
     move(state, i, Event.INTERRUPTED)
     del state.pending[i]
+    state.told.pop(i, None)
     state.interrupted[i] = fact.attempt
 
 

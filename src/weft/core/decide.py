@@ -15,10 +15,11 @@ from weft.core.capacity import refuse_oversized
 from weft.core.commands import EvaluateOutputs, Leave
 from weft.core.dispatch import dispatch, next_opening
 from weft.core.facts import Observed
-from weft.core.fallback import blocked, fail
+from weft.core.fallback import blocked, fail, over
 from weft.core.gates import admit_opening, answer, carry_out, layer_due, open_layer_gate, refusal, silence, waits_for_people
 from weft.core.groups import expand
 from weft.core.halt import halt, stop
+from weft.core.interrupts import refused
 from weft.core.shared import ask_for_leases
 from weft.core.state import State, layer_gate
 from weft.core.status import Status
@@ -222,12 +223,23 @@ def _admit(turn: Turn, fact: Observed) -> None:
             admit_opening(turn, fact)
         case f.GateAnswered() if not refusal(state, fact, turn.now):
             answer(turn, fact)
-        case f.InterruptAnswered() if state.graph.index.get(fact.step) in state.interrupted:
-            turn.emit(fact)
+        case f.InterruptAnswered():
+            _admit_told(turn, fact)
         case f.CancelRequested() if not state.cancelled or (state.ending and not state.cut_short):
             turn.emit(fact)
         case f.SuspendRequested() if not state.suspending or fact.how == "kill" != state.suspending.how:
             turn.emit(fact)
+
+
+def _admit_told(turn: Turn, fact: f.InterruptAnswered) -> None:
+    """Somebody may speak of a step in the very turn in which it is found to be interrupted, as they come with a new engine."""
+    state = turn.state
+    i = state.graph.index.get(fact.step, -1)
+    lost = state.pending.get(i)
+    if isinstance(lost, f.AttemptLost) and state.steps[i].rerun != "always" and not over(state, i):
+        turn.emit(f.StepInterrupted(at=turn.now, step=fact.step, attempt=lost.attempt))
+    if not refused(state, fact, state.interrupted):
+        turn.emit(fact)
 
 
 def _awaits_verdict(state: State, i: int) -> bool:

@@ -211,12 +211,14 @@ class PressureObserved(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class InterruptAnswered(Base, frozen=True, omit_defaults=True, kw_only=True):
-    """Somebody says what becomes of an interrupted step: it runs `again`, its work is `done`, or they `give_up`: it fails."""
+    """Somebody says what becomes of an interrupted step: it runs `again`, its work is `done`, or they `give_up`: it fails. The
+    first answer is the only one; `id` is chosen by whoever answers, and tells the own answer from others."""
 
     step: str
     answer: Literal["again", "done", "give_up"]
     by: str
     reason: str = ""
+    id: str = ""
 
 
 class RetryRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
@@ -432,6 +434,8 @@ class RunEnded(Base, frozen=True, omit_defaults=True, kw_only=True):
     status: Outcome
 
 
+Said: TypeAlias = GateAnswered | InterruptAnswered
+"""What people answer when they are asked."""
 Answer: TypeAlias = ItemsEvaluated | GroupEvaluated
 """What the engine observes and the journal does not keep: it holds what the core decides on it."""
 Witnessed: TypeAlias = (

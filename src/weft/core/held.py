@@ -52,6 +52,7 @@ class Held:
                 self._held_s["max_parallel"] += elapsed_s * ready
         self._held_s["backoff"] += elapsed_s * len(self.state.backoff_until)
         self._held_s["gate"] += elapsed_s * len(self.state.asking)
+        self._held_s["interrupted"] += elapsed_s * len(self.state.interrupted)
 
     def before(self, fact: Fact) -> None:
         """This fact is about to be applied: what it is about is looked at once more as it was."""

@@ -51,7 +51,7 @@ class State:
     `layer_open` the same by layer, `front` the first layer that has any, since fact `front_seq`. `stop_causes`: why an attempt
     of the step was stopped. `users`: id of a fallback → the step that names it; `stand_ins`: a failed step → the fallback that
     runs in its place, `first_errors`: and why it failed. `interrupted`: steps that wait for a person, with the attempt that was
-    lost; `told`: what the last one was told. `last`: the steps of `finally` and their parts, of which `last_open` have not
+    lost; `told`: what was said of the last time. `last`: the steps of `finally` and their parts, of which `last_open` have not
     settled; `ending`: they run now, `cut_short`: and are not wanted. `used`: what attempts have reported as used.
     `stopped_layers`: layer → the step whose failure stopped it. `holders`: for each pool, weight → the steps that hold so much
     of it. `reused`: the run that the output of a step was taken from. `not_stored`: why a success will not be reused.

@@ -8,6 +8,7 @@ from weft.core.commands import EvaluateCondition, EvaluateItems, TakeFingerprint
 from weft.core.fallback import blocked, fail, judge_stand_in, over
 from weft.core.gates import pass_gate
 from weft.core.groups import expand, judge_group
+from weft.core.interrupts import told_words
 from weft.core.retry import draw, next_start
 from weft.core.state import State, behind
 from weft.core.status import Status
@@ -148,8 +149,7 @@ def _judge_answer(turn: Turn, i: int, told: f.InterruptAnswered) -> None:
     if told.answer == "done":
         turn.emit(f.StepSucceeded(at=turn.now, step=told.step))
         return
-    reason = f": {told.reason}" if told.reason else ""
-    message = f"it was interrupted, and {told.by} gave it up{reason}"
+    message = f"it was interrupted, and {told_words(told)}"
     fail(turn, i, ErrorRecord(kind="lost", message=message, hint="`weft retry` tries it again"))
 
 

@@ -8,6 +8,7 @@ import msgspec
 from weft.core import facts as f
 from weft.core.curbs import Cause, Lack
 from weft.core.fallback import blocked
+from weft.core.interrupts import told_words
 from weft.core.lacks import lack
 from weft.core.state import State, behind, layer_gate
 from weft.core.status import Status
@@ -241,9 +242,11 @@ def _why_stopping(state: State, i: int) -> Why:
 
 
 def _why_interrupted(state: State, i: int) -> Why:
-    rerun, attempt = state.steps[i].rerun, state.interrupted[i]
-    ways = "`--again`, `--done` or `--give-up`" if rerun == "ask" else "`--done` or `--give-up`"
-    return _why(f"attempt {attempt} was lost, and `rerun: {rerun}` lets a person decide: `weft resume` with {ways}")
+    rerun, attempt, step = state.steps[i].rerun, state.interrupted[i], state.graph.ids[i]
+    again = f"`weft approve RUN {step}` lets it run again, with `--done` it counts as done"
+    done = f"`weft approve RUN {step} --done` says that its work is done"
+    ways = f"{again if rerun == 'ask' else done}; `weft reject RUN {step}` gives it up"
+    return _why(f"attempt {attempt} was lost, and `rerun: {rerun}` lets a person decide: {ways}")
 
 
 def _why_backing_off(state: State, i: int) -> Why:
@@ -272,9 +275,8 @@ def _why_settled(state: State, i: int) -> Why:
         return _why(f"its fallback `{by}` succeeded, after it had failed ({state.errors[i].message})", (by,))
     if status is Status.SUCCEEDED and step.question and step.question is step.action:
         return _why(answered(state.answers[step.id]), step.needs)
-    if status is Status.SUCCEEDED and i in state.told:
-        told = state.told[i]
-        return _why(f"it was interrupted, and {told.by} says that its work is done" + (f": {told.reason}" if told.reason else ""))
+    if status is Status.SUCCEEDED and i in state.told and state.told[i].answer == "done":
+        return _why(f"it was interrupted, and {told_words(state.told[i])}")
     if status is Status.SUCCEEDED and not state.attempts[i]:
         parts = len(state.graph.children.get(i, ()))
         return _why(

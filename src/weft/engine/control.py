@@ -16,6 +16,7 @@ import msgspec
 
 from weft.core import facts as f
 from weft.core.gates import refusal
+from weft.core.interrupts import refused
 from weft.engine.engine import Engine
 from weft.model.errors import MachineError
 from weft.model.workflow import Approve, Flow, Step
@@ -29,13 +30,13 @@ REPLY_TIMEOUT_S: Final = 30.0
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cancel` ends the run for good, `suspend` leaves it for a resume, `answer` hands in the answer to a gate. `by` and `reason`
-    are journalled."""
+    """`cancel` ends the run for good, `suspend` leaves it for a resume, `answer` hands in the answer to a gate, or about an
+    interrupted step. `by` and `reason` are journalled."""
 
     ask: Literal["cancel", "suspend", "answer"]
     by: str
     reason: str = ""
-    answer: f.GateAnswered | None = None
+    answer: f.Said | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,20 +102,24 @@ class Control:
             fact = f.CancelRequested(at=0.0, by=request.by, reason=request.reason)
         else:
             fact = f.SuspendRequested(at=0.0, how="drain", by=request.by)
-        if answer is not None and (wrong := _cannot_run(self._engine.kinds, answer.inject)):
+        if isinstance(answer, f.GateAnswered) and (wrong := _cannot_run(self._engine.kinds, answer.inject)):
             return Reply(ok=False, message=wrong)
         saved = asyncio.Event()
         self._engine.post(fact, saved.set)
         await saved.wait()
         return Reply(ok=True) if answer is None else self._taken(answer)
 
-    def _taken(self, answer: f.GateAnswered) -> Reply:
+    def _taken(self, answer: f.Said) -> Reply:
         """Whether this answer was the one that counts; it is on disk, or that which came first."""
         state = self._engine.state
-        known = state.answers.get(answer.gate)
+        known: f.Said | None
+        if isinstance(answer, f.GateAnswered):
+            known, wrong = state.answers.get(answer.gate), refusal(state, answer, state.now)
+        else:
+            i = state.graph.index.get(answer.step, -1)
+            known, wrong = state.told.get(i), refused(state, answer, state.interrupted)
         if known is not None and known.id == answer.id:
             return Reply(ok=True)
-        wrong = refusal(state, answer, state.now)
         return Reply(ok=False, message=wrong or "its engine is leaving", again=not wrong)
 
 

@@ -229,6 +229,8 @@ class World:
                 self._insist(self.pacing.saved(fact, self.saved))
             if isinstance(fact, f.GateOpened):
                 self._ask(fact.gate)
+            elif isinstance(fact, f.StepInterrupted):
+                self._post(self._some_time(PATIENCE_S), self._told(self.saved.graph.index[fact.step]))
         while self._commands and self._commands[0][0] <= self.saved.seq:
             self._perform(heappop(self._commands)[2])
 
@@ -342,15 +344,15 @@ class World:
             answers = [_answer(self.saved, gate, self.random) for gate in self.saved.asking if self.random.random() < 0.5]
         for gate in self.saved.asking:
             self._ask(gate)
-        self._turn([*asked, f.EngineAttached(at=self.now, pid=1, host="sim", limits=self.limits), *answers, *self._answers()])
+        told = [self._told(i) for i in self.saved.interrupted if self.random.random() < 0.8]
+        for i in self.saved.interrupted:
+            self._post(self._some_time(PATIENCE_S), self._told(i))
+        self._turn([*asked, f.EngineAttached(at=self.now, pid=1, host="sim", limits=self.limits), *answers, *told])
 
-    def _answers(self) -> Iterator[f.InterruptAnswered]:
-        """What people say about some of the interrupted steps."""
-        for i in self.state.interrupted:
-            answers: tuple[Literal["again", "done", "give_up"], ...] = ("again", "done", "give_up")
-            answer = self.random.choice(answers[self.state.steps[i].rerun == "never" :])
-            if self.random.random() < 0.8:
-                yield f.InterruptAnswered(at=self.now, step=self.state.graph.ids[i], answer=answer, by="sim")
+    def _told(self, i: int) -> f.InterruptAnswered:
+        """What somebody says about an interrupted step; to run it again is not always allowed."""
+        answers: tuple[Literal["again", "done", "give_up"], ...] = ("again", "done", "give_up")
+        return f.InterruptAnswered(at=0.0, step=self.saved.graph.ids[i], answer=self.random.choice(answers), by="sim")
 
     def _insist(self, broken: Iterable[str]) -> None:
         """Nothing may be wrong, if anybody looks."""

@@ -1,5 +1,6 @@
 """Gates in words and as data: what was asked, until when, and who answered what. Shared by all views."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from weft.views.runs import moment
 from weft.views.text import names, plural, visible
 
 CHANGED_WIDTH = 60
+SHOWN_LINES_MAX = 12
+"""Lines of what an open gate shows."""
 
 
 def opened_words(opened: GateOpened) -> str:
@@ -43,6 +46,42 @@ def shown_lines(value: object, most: int) -> list[str]:
     text = value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     lines = [visible(line.expandtabs()) for line in text.rstrip("\n").split("\n")]
     return lines if len(lines) <= most else [*lines[: most - 1], f"… {plural(len(lines) - most + 1, 'more line')}"]
+
+
+def asked_lines(state: State, run: str, most: int, interrupted: Mapping[int, int]) -> list[str]:
+    """What people are asked, with what to look at, and how to answer: at most `most` gates and as many interrupted steps.
+
+    `interrupted`: steps and the attempt that was lost.
+    """
+    lines = []
+    for gate in list(state.asking)[:most]:
+        lines.append(f"? {visible(gate)}  {opened_words(state.gates[gate])}")
+        shown = state.gates[gate].show
+        lines += [f"  │ {line}" for line in shown_lines(shown, SHOWN_LINES_MAX)] if shown is not None else []
+        lines.append(f"  yes: weft approve {run} {visible(gate)}    no: weft reject {run} {visible(gate)}")
+    for i, attempt in list(interrupted.items())[:most]:
+        step = visible(state.graph.ids[i])
+        lines.append(f"? {step}  {interrupted_words(state, i, attempt)}")
+        again = f"again: weft approve {run} {step}    " if state.steps[i].rerun == "ask" else ""
+        lines.append(f"  {again}it is done: weft approve {run} {step} --done    it has failed: weft reject {run} {step}")
+    more = sum(max(0, len(of) - most) for of in (state.asking, interrupted))
+    return [*lines, *([f"  … and {more:,} more: weft why {run}"] if more else [])]
+
+
+def interrupted_words(state: State, i: int, attempt: int) -> str:
+    """What is asked about an interrupted step."""
+    asks = "may it run again?" if state.steps[i].rerun == "ask" else "is its work done?"
+    return f"interrupted, attempt {attempt} was lost: {asks}"
+
+
+def asked_as_json(state: State, interrupted: Mapping[int, int]) -> list[dict[str, Any]]:
+    """All that people are asked now: at open gates, and about interrupted steps."""
+    gates = [{"kind": "gate", **gate} for gate in gates_as_json(state) if gate["open"]]
+    steps = [
+        {"kind": "interrupted", "step": state.graph.ids[i], "attempt": attempt, "rerun": state.steps[i].rerun}
+        for i, attempt in interrupted.items()
+    ]
+    return [*gates, *steps]
 
 
 def gates_as_json(state: State) -> list[dict[str, Any]]:

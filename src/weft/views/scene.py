@@ -6,6 +6,7 @@
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from weft.core import facts as f
@@ -17,6 +18,7 @@ from weft.core.lacks import lack
 from weft.core.state import State
 from weft.core.status import Status
 from weft.model.units import format_duration
+from weft.views.asked import interrupted_words
 from weft.views.story import STOPPED, attempt_words, message
 from weft.views.text import STYLES, Cell, Paint, fit, names, pad, percent, plural, table, visible
 
@@ -158,7 +160,7 @@ class Scene:
         side = SIDE_ROWS_MAX if room >= ROOMY_ROWS else 1
         wanted = {
             "running": running,
-            "to approve": min(max(side, 1), len(self.state.asking)),
+            "to approve": min(max(side, 1), len(self.state.asking) + len(self.state.interrupted)),
             "failed": min(1, len(self._failed)),
             "held": min(side, len(held)),
             "backing off": min(side, len(self.state.backoff_until)),
@@ -190,13 +192,16 @@ class Scene:
         return [[("failed", STYLES["failed"]), self._id(last), "", message(self.state.errors[last]) + before]]
 
     def _asking_rows(self, now: float, count: int) -> list[list[Cell]]:
-        """Those who wait for a person, the first asked first."""
+        """What waits for a person: gates, the first asked first, then interrupted steps."""
         rows: list[list[Cell]] = []
-        for gate in list(self.state.asking)[:count]:
+        interrupted = list(islice(self.state.interrupted.items(), max(0, count - len(self.state.asking))))
+        for gate in islice(self.state.asking, count):
             opened = self.state.gates[gate]
             left = "" if opened.until is None else f", {format_duration(max(0.0, round(opened.until - now)))} left"
             rows.append([("", ""), visible(gate), _since(opened.at, now), f"{visible(opened.message)}{left}"])
-        return _labelled("to approve", _with_more(rows, len(self.state.asking)))
+        for i, attempt in interrupted:
+            rows.append([("", ""), self._id(i), "", interrupted_words(self.state, i, attempt)])
+        return _labelled("to approve", _with_more(rows, len(self.state.asking) + len(self.state.interrupted)))
 
     def _running_rows(self, now: float, count: int, total: int) -> list[list[Cell]]:
         state = self.state

@@ -141,9 +141,7 @@ def note(state: State, i: int) -> str:
             return f"from run {visible(state.reused[i])}"
         case Status.SUCCEEDED if i in state.stand_ins:
             return f"by its fallback `{visible(state.graph.ids[state.stand_ins[i]])}`"
-        case Status.INTERRUPTED:
-            return visible(why(state, i).reason)
-        case Status.READY | Status.STOPPING | Status.BACKING_OFF | Status.AWAITING_APPROVAL:
+        case Status.READY | Status.STOPPING | Status.BACKING_OFF | Status.AWAITING_APPROVAL | Status.INTERRUPTED:
             return visible(why(state, i).reason)
     return ""
 

@@ -9,7 +9,7 @@ from weft.core.state import State
 from weft.core.status import Status
 from weft.model.output import ErrorRecord, Usage
 from weft.model.units import format_duration
-from weft.views.asked import shown_lines
+from weft.views.asked import asked_lines
 from weft.views.story import attempt_words, message, spent
 from weft.views.text import STYLES, Paint, chain, fit, fit_name, last_lines, names, percent, plural, visible, words
 
@@ -23,10 +23,8 @@ FAILURES_MAX: Final = 3
 """Failed steps that are told in full; the others are named."""
 
 TAIL_LINES_MAX: Final = 20
-INTERRUPTED_MAX: Final = 3
-GATES_MAX: Final = 4
-SHOWN_LINES_MAX: Final = 12
-"""Open gates that are told in full, and lines of what each shows."""
+ASKED_MAX: Final = 4
+"""Open gates, and interrupted steps, that are told in full."""
 CAUSES_MAX: Final = 4
 POOLS_MAX: Final = 4
 LABEL_WIDTH: Final = 15
@@ -205,33 +203,9 @@ def _skipped_because(state: State, i: int) -> list[str]:
 # ---- how to go on ----
 
 
-def _waits(state: State, run: str) -> list[str]:
-    """What to say about interrupted steps."""
-    lines = []
-    for i in list(state.interrupted)[:INTERRUPTED_MAX]:
-        step = visible(state.graph.ids[i])
-        ways = ["--again", "--done", "--give-up"] if state.steps[i].rerun == "ask" else ["--done", "--give-up"]
-        lines.append(f"`{step}` is interrupted: weft resume {visible(run)} {' | '.join(f'{way} {step}' for way in ways)}")
-    more = len(state.interrupted) - len(lines)
-    return [*lines, f"and {more:,} more: weft why {visible(run)}"] if more else lines
-
-
-def _asked(state: State, run: str) -> list[str]:
-    """Who waits for whom, with what to look at, and how to answer."""
-    lines = [""] if state.asking else []
-    for gate in list(state.asking)[:GATES_MAX]:
-        lines += [f"? {visible(gate)}  {visible(state.gates[gate].message)}"]
-        shown = state.gates[gate].show
-        lines += [f"  │ {line}" for line in shown_lines(shown, SHOWN_LINES_MAX)] if shown is not None else []
-        lines += [f"  yes: weft approve {run} {visible(gate)}    no: weft reject {run} {visible(gate)}"]
-    more = len(state.asking) - GATES_MAX
-    return [*lines, *([f"  … and {plural(more, 'more gate')}: weft why {run}"] if more > 0 else [])]
-
-
 def _go_on(state: State, run: str, failed: Sequence[int]) -> list[str]:
     if state.waiting:
-        interrupted = ["", *_waits(state, run)] if state.interrupted else []
-        return [*interrupted, *_asked(state, visible(run))]
+        return ["", *asked_lines(state, visible(run), ASKED_MAX, state.interrupted)]
     if state.suspended:
         return ["", f"go on: weft resume {visible(run)}    give up: weft cancel {visible(run)}"]
     if state.broke and not failed:

@@ -1,10 +1,11 @@
 """`weft why`: why a step is as it is, down to what it waits for in the end; or what a whole run waits for now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from weft.core.interrupts import asked_about
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.why import Why, why
@@ -19,6 +20,8 @@ CHAIN_MAX: Final = 12
 """Links from a waiting step to what runs; of a longer chain the first and the last matter, and the rest is counted."""
 
 NAMED_MAX: Final = 8
+ASKED_MAX: Final = 20
+"""Questions to people that are listed."""
 NAMED_WIDTH: Final = 80
 
 LISTED_MAX: Final = 1_000
@@ -87,18 +90,27 @@ def render_run(state: State, *, run: str, now: float, color: bool, width: int = 
     paint, status = Paint(color), run_status(state)
     done = len(state.steps) - state.open
     lines = [f"run {paint(visible(run), 'bold')} {_verb(status, paint)}: {_outcome(state, done)}"]
-    lines += [f"asked at {visible(gate)}: weft approve {visible(run)} {visible(gate)}, or weft reject" for gate in state.asking]
+    lines += _asked(state, visible(run), state.interrupted if alive else asked_about(state))
     if not alive:
         lines.append(f"its engine is gone: weft resume {visible(run)} goes on")
     if not state.ended:
         rows = Scene.of(state).sections(now, width, paint)
         lines += ["", *rows] if rows else []
-        lines += [f"`{visible(state.graph.ids[i])}` {visible(why(state, i).reason)}" for i in list(state.interrupted)[:NAMED_MAX]]
         asked = sum(gate in state.graph.index for gate in state.asking) + len(state.interrupted)
         waiting = state.open - len(state.alive) - len(state.backoff_until) - sum(map(len, state.ready)) - asked
         if waiting:
             lines.append(paint(f" {plural(waiting, 'more step')} {'waits' if waiting == 1 else 'wait'} for these", "dim"))
     return "\n".join(lines)
+
+
+def _asked(state: State, run: str, interrupted: Mapping[int, int]) -> list[str]:
+    """How to answer what people are asked."""
+    lines = [f"asked at {visible(gate)}: weft approve {run} {visible(gate)}, or weft reject" for gate in state.asking]
+    for i in interrupted:
+        step, done = visible(state.graph.ids[i]), "" if state.steps[i].rerun == "ask" else " --done"
+        also = " (--done: its work is done)" if not done else ""
+        lines.append(f"asked about {step}, which is interrupted: weft approve {run} {step}{done}{also}, or weft reject")
+    return [*lines[:ASKED_MAX], *([f"… and {len(lines) - ASKED_MAX:,} more"] if lines[ASKED_MAX:] else [])]
 
 
 def run_as_json(state: State, *, run: str, alive: bool = True) -> dict[str, Any]:
