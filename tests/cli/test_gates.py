@@ -172,3 +172,24 @@ def test_names_of_open_gates_are_completed(weft: Weft) -> None:
     weft("run", "w.yaml", code=3)
     offered = weft("completion", "bash", "--line", f"weft approve {run_of(weft)} ").out
     assert offered.split("\t")[:2] == ["word", "review"]
+
+
+def test_finally_asks_before_the_run_ends(weft: Weft) -> None:
+    weft.write(
+        "w.yaml",
+        "steps: { a: { run: exit 3 } }\n"
+        'finally: { ask: { approve: "It has ${{ run.status }}. Tell them?" }, b: { run: echo, gate: before } }',
+    )
+    assert "It has failed. Tell them?" in weft("run", "w.yaml", code=3).err
+    weft("approve", "@", "ask", code=3)
+    assert "is cancelled: it had no engine and is closed" in weft("cancel").err
+    weft("run", "w.yaml", code=3)
+    weft("approve", "@", "ask", code=3)
+    weft("approve", "@", "b", code=1)
+
+
+def test_a_cancelled_run_may_still_ask(weft: Weft) -> None:
+    weft.write("w.yaml", "steps: { a: { approve: Go? } }\nfinally: { ask: { approve: Clean up? } }")
+    weft("run", "w.yaml", code=3)
+    assert "its `finally` is waiting" in weft("cancel").err
+    weft("approve", "@", "ask", code=4)

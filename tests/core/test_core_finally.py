@@ -8,7 +8,7 @@ from story import Story, check, flow, step
 
 from weft.core.why import why
 from weft.model.graph import Graph
-from weft.model.workflow import Budget, Step, Workflow
+from weft.model.workflow import Approve, Budget, Step, Workflow
 
 
 def last(id_: str, needs: str = "", **settings: Any) -> Step:
@@ -23,9 +23,43 @@ NONE = flow(last("z"))
 BACKED = flow(step("a"), last("z", fallback="f"), step("f", role="fallback"))
 
 
+ASKING = flow(
+    step("a"), last("q", approve=Approve(message="")), last("z", "q"), last("y", gate=Approve(message="", timeout_s=5.0))
+)
+
+
 @pytest.mark.parametrize(
     ("workflow", "script", "expected"),
     [
+        pytest.param(
+            ASKING,
+            """
+            begin     → start a
+            a ok      → ending (succeeded), open q, open y
+            q opened, y opened → waits for q y
+            crash, approve q   → done q, start z
+            z ok      → waits for y
+            crash, +9 → silence y (reject), cancel y (rejected), cancelled
+            """,
+            "a succeeded, q succeeded, z succeeded, y cancelled",
+            id="people are asked, and the run has not ended before",
+        ),
+        pytest.param(
+            ASKING,
+            """
+            begin       → start a
+            a fails     → fail a (error), ending (failed), open q, open y
+            q opened, y opened → waits for q y
+            crash, reject q → cancel q (rejected), skip z (need_failed q), waits for y
+            crash, cancel → skip y (cancel), cancelled
+            retry       → start a#2
+            a ok        → ending (succeeded), open q, open y
+            q opened, y opened, approve q, approve y → done q, start z, start y
+            y ok, z ok  → succeeded
+            """,
+            "a succeeded, q succeeded, z succeeded, y succeeded",
+            id="somebody says no, or cancels instead",
+        ),
         pytest.param(
             PLAIN,
             """

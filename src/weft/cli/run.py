@@ -248,7 +248,12 @@ def cancel(name: str, reason: str, **options: Any) -> None:
     folder = find_run(name, settings)
     view = View(settings, quiet=True)
     result = app.cancel(folder, view.options(_limits(settings)), by=getpass.getuser(), reason=reason)
-    where = "its engine is ending it" if result is None else "it had no engine and is closed"
+    if result is None:
+        where = "its engine is ending it"
+    elif result.state.ended:
+        where = "it had no engine and is closed"
+    else:  # steps of `finally` wait for people
+        where = f"its `finally` is {result.status}; `weft why {folder.name}` tells for what, and a second `weft cancel` ends it"
     click.echo(f"run {folder.name} is cancelled: {where}", err=True)
 
 
