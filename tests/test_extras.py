@@ -13,7 +13,7 @@ from weft.model.workflow import Action, Agent, Flow, Http, Js, Lua, Shell, Step,
         (Lua(code=""), "step `s/x` is Lua, for which a library is missing: pip install 'weft[lua]'"),
         (Js(code=""), "step `s/x` is JavaScript, for which a library is missing: pip install 'weft[js]'"),
         (Http(url=""), "step `s/x` is an HTTP request, for which a library is missing: pip install 'weft[http]'"),
-        (Agent(prompt=""), "step `s/x` is an agent, for which a library is missing: pip install 'weft[llm]'"),
+        (Agent(prompt="", model="test:"), "step `s/x` is an agent, for which a library is missing: pip install 'weft[llm]'"),
         (Wasm(module=""), "step `s/x` is WebAssembly, for which a library is missing: pip install 'weft[wasm]'"),
     ],
 )

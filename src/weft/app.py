@@ -23,6 +23,7 @@ from weft.here import cpu_count as cpu_count
 from weft.here import limits_here as limits_here
 from weft.here import shared_slots
 from weft.here import too_small_for as too_small_for
+from weft.here import unasked as unasked
 from weft.model.errors import MachineError, RunLocked, UsageError
 from weft.model.output import Output
 from weft.model.workflow import Value, Workflow, asks_people

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from weft.core.facts import Limits
-from weft.here import cpu_count
-from weft.model.errors import MachineError
+from weft.here import cpu_count, unasked
+from weft.model.errors import MachineError, UsageError
 from weft.model.workflow import Agent, Argv, Http, Js, Lua, Plugin, Python, Shell, Sleep, Tool, Wasm, Workflow, definitions
 from weft.ports import Gauge, Runner
 
@@ -23,7 +23,7 @@ EXTRAS: Final = {**GUESTS, Http: ("http", "httpx", "an HTTP request"), Agent: ("
 
 
 def require_extras(workflow: Workflow) -> None:
-    """Raise MachineError if a step needs a library or a plugin that is not installed."""
+    """Raise MachineError if a step needs a library or a plugin that is not installed, UsageError if a model cannot be asked."""
     from importlib.util import find_spec
 
     for path, step in definitions(workflow):
@@ -37,6 +37,8 @@ def require_extras(workflow: Workflow) -> None:
 
             if wrong := missing(step.action.package, step.action.name):
                 raise MachineError(f"step `{path}`: {': '.join(wrong)}")
+    for path, unusable in unasked(workflow):
+        raise UsageError(f"step `{path}`: {unusable.message}; {unusable.hint}")
 
 
 def make_runners(
@@ -77,6 +79,11 @@ def make_runners(
         from weft.runners.http import HttpRunner
 
         runners[Http] = HttpRunner()
+    if Agent in kinds:
+        from weft.runners.agent import AgentRunner
+
+        counts_cost = workflow.budget is not None and workflow.budget.cost is not None
+        runners[Agent] = AgentRunner(base, say, counts_cost=counts_cost)
     if Sleep in kinds:
         from weft.runners.sleep import SleepRunner
 

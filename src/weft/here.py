@@ -4,13 +4,15 @@ Nothing heavy is imported at the top, as in `app`.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from weft.core.facts import Limits
-from weft.model.workflow import FRACTIONS, Workflow
+from weft.model.endpoint import Unusable, endpoint_of
+from weft.model.template import has_template
+from weft.model.workflow import FRACTIONS, Agent, Flow, Workflow
 from weft.ports import SlotLeases
 
 TOO_SMALL_SHOWN_MAX: Final = 8
@@ -37,6 +39,25 @@ def too_small_for(workflow: Workflow) -> list[str]:
 
     found = beyond(workflow, limits_here(workflow, Limits()))
     return [f"step `{step}` will fail: {sentence}" for step, sentence in islice(found, TOO_SMALL_SHOWN_MAX)]
+
+
+def unasked(workflow: Workflow, outer: Mapping[str, str] | None = None, path: str = "") -> Iterator[tuple[str, Unusable]]:
+    """Each step that asks a model which cannot be asked in this environment, and why, by its path. What is known only when the
+    step starts counts as good, and a step with a fallback may fail."""
+    known = outer if outer is not None else {name: text for name, text in os.environ.items() if name not in workflow.secrets}
+    env = {**known, **workflow.env}
+    for step in workflow.steps:
+        if isinstance(step.action, Flow):
+            yield from unasked(step.action.workflow, {**env, **step.env}, f"{path}{step.id}/")
+        if not isinstance(step.action, Agent) or step.fallback or has_template(step.action.model):
+            continue
+        its = {**env, **step.env, **{name: os.environ.get(name, "") for name in step.secrets}}
+        if any(map(has_template, its.values())):
+            continue
+        try:
+            endpoint_of(step.action.model, its)
+        except Unusable as wrong:
+            yield path + step.id, wrong
 
 
 def shared_slots(workflow: Workflow, folder: Path, limits: Limits, say: Callable[[str], None]) -> SlotLeases | None:

@@ -170,6 +170,7 @@ def test_why_a_pool_that_has_shrunk_holds() -> None:
         (ErrorRecord(kind="timeout", message=""), "a timeout"),
         (ErrorRecord(kind="error", message="", retry_after_s=0.0), "a server asked to wait"),
         (ErrorRecord(kind="error", message="", exception="RateLimitError APIError Exception"), "RateLimitError"),
+        (ErrorRecord(kind="error", message="", exception="HTTP429 HTTPError"), "HTTP429"),
     ],
 )
 def test_signs_of_overload(error: ErrorRecord | None, sign: str) -> None:

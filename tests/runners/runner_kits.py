@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from http_server import address
+from model_server import models_at
 
 from weft.executors.processes import ProcessExecutor
 from weft.model.output import ErrorRecord
-from weft.model.workflow import Action, Argv, Http, Js, Lua, Python, Shell, Sleep
+from weft.model.workflow import Action, Agent, Argv, Http, Js, Lua, Python, Shell, Sleep
 from weft.ports import Ended, Job, Runner
+from weft.runners.agent import AgentRunner
 from weft.runners.guests import GuestRunner
 from weft.runners.http import HttpRunner
 from weft.runners.python import PythonRunner
@@ -65,6 +67,13 @@ KITS = [
         Http(url=address() + "/json"),
         Http(url=address() + "/wait"),
         Http(url=address() + "/broken"),
+    ),
+    Kit(
+        "agent",
+        lambda _: AgentRunner({"OPENAI_BASE_URL": models_at()}),
+        Agent(prompt="x", model="openai:say:x"),
+        Agent(prompt="x", model="openai:wait"),
+        Agent(prompt="x", model="openai:broken"),
     ),
     Kit(
         "lua",

@@ -60,6 +60,8 @@ def check(files: tuple[str, ...], simulate: int, as_json: bool, **options: Any) 
                 click.echo(f"{file}: {_count(len(loaded.workflow.steps), 'step')}, no errors")
                 for said in app.too_small_for(loaded.workflow):
                     click.echo(f"on this machine {said}", err=True)
+                for path, wrong in app.unasked(loaded.workflow):
+                    click.echo(f"in this environment step `{path}` will fail: {wrong.message}; {wrong.hint}", err=True)
     if as_json:
         from weft.views.problems import as_json as problems_as_json
 

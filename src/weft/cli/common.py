@@ -126,6 +126,20 @@ def _missing_plugins(loaded: Loaded) -> Iterator[Problem]:
             yield Problem(code="W320", message=f"step `{path}`: {wrong[0]}", place=loaded.places(path), hint=wrong[1])
 
 
+def refuse_unasked(loaded: Loaded, data: bytes, settings: Settings) -> None:
+    """Leave with exit code 2 if a step asks a model that cannot be asked in this environment."""
+    from weft.here import unasked
+
+    assert loaded.workflow is not None
+    found = [
+        Problem(code="W325", message=f"step `{path}`: {wrong.message}", place=loaded.places(path), hint=wrong.hint)
+        for path, wrong in unasked(loaded.workflow)
+    ]
+    if found:
+        show_problems(msgspec.structs.replace(loaded, problems=tuple(found)), data, settings)
+        leave(2)
+
+
 def _outside() -> Outside:
     """What files of other systems need beside themselves."""
     from weft.host.programs import evaluate_lua

@@ -15,7 +15,18 @@ import click
 import msgspec
 
 from weft import app
-from weft.cli.common import Command, find_run, leave, load, log_of, settings_options, state_folder, take_settings, use_color
+from weft.cli.common import (
+    Command,
+    find_run,
+    leave,
+    load,
+    log_of,
+    refuse_unasked,
+    settings_options,
+    state_folder,
+    take_settings,
+    use_color,
+)
 from weft.core.facts import Fact, InterruptAnswered, Limits
 from weft.core.measure import Measure
 from weft.core.selection import Selection
@@ -93,6 +104,8 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
     if wants_help:
         click.echo(_inputs_help(loaded.workflow))
         leave(0)
+    if not options["dry_run"]:
+        refuse_unasked(loaded, data, settings)
     workflow = with_settings(loaded.workflow, settings)
     selection, source = take_selection(options), str(Path(file).absolute())
     before = _before(options["reuse_from"], selection, source, settings)

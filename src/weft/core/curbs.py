@@ -22,7 +22,7 @@ OVERTAKEN_MAX: Final = 16
 """How often the first ready step may be overtaken before units are kept for it: often enough that small steps fill the gaps for
 a while, seldom enough that a large one starts before anybody asks why it does not."""
 
-OVERLOADED: Final = frozenset({"TooManyRequests", "RateLimitError", "ThrottlingException", "ResourceExhausted"})
+OVERLOADED: Final = frozenset({"TooManyRequests", "RateLimitError", "ThrottlingException", "ResourceExhausted", "HTTP429"})
 """What libraries call the exception for HTTP status 429."""
 
 Cause: TypeAlias = Literal["slots", "reserved", "rate", "breaker", "device", "lease"]

@@ -12,7 +12,7 @@ import msgspec
 
 from weft.host.contents import DIGEST_BYTES
 from weft.host.plugins import version_of
-from weft.model.workflow import Action, Argv, Plugin, Python, Shell, Step, Value, Wasm
+from weft.model.workflow import Action, Agent, Argv, Plugin, Python, Shell, Step, Value, Wasm
 
 FORMAT: Final = 1
 """Goes up when the same parts would stand for something else, so that no older success is taken for the same."""
@@ -34,7 +34,7 @@ def parts_of(
     step: Step, action: Action, inputs: Mapping[str, Value], env: Mapping[str, str], versions: Mapping[str, Value], cwd: str
 ) -> dict[str, str]:
     """All parts but the files. Everything is resolved; `cwd` is the folder in which the step would run."""
-    parts = {name: digest(value) for name, value in _action(action, cwd)}
+    parts = {name: digest(value) for name, value in _action(action, cwd, env)}
     parts |= {f"with.{name}": digest(value) for name, value in inputs.items()}
     parts |= {f"env.{name}": digest(value) for name, value in env.items()}
     parts |= {f"versions.{name}": digest(value) for name, value in versions.items()}
@@ -46,7 +46,7 @@ def parts_of(
     return parts
 
 
-def _action(action: Action, cwd: str) -> Iterator[tuple[str, Value]]:
+def _action(action: Action, cwd: str, env: Mapping[str, str]) -> Iterator[tuple[str, Value]]:
     match action:
         case Shell(script=script, shell=shell):
             yield "run", script
@@ -66,6 +66,9 @@ def _action(action: Action, cwd: str) -> Iterator[tuple[str, Value]]:
         case Wasm(module=module, function=function):
             yield "wasm", [module, function]
             yield f"module {module}", _bytes(os.path.join(cwd, module)).hex()
+        case Agent(model=""):
+            yield "agent", action
+            yield "WEFT_MODEL", env.get("WEFT_MODEL") or os.environ.get("WEFT_MODEL", "")
         case _:
             yield str(type(action).__struct_config__.tag), action
 

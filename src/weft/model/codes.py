@@ -6,7 +6,9 @@ Numbers: W1 the text of a file, W2 its keys and values, W3 its names, W4 recorde
 never changes its meaning.
 """
 
+from weft.model.agent_codes import AGENT_CODES
 from weft.model.code import Code as Code
+from weft.model.hwfe_codes import HWFE_CODES
 from weft.model.tool_codes import TOOL_CODES
 
 _HELLO = "steps:\n  hello:\n    run: echo hello\n"
@@ -410,6 +412,7 @@ CODES: dict[str, Code] = {
         "  b: { flow: { resources: { db: 2 }, steps: { x: { run: echo x, resources: { db: 1 } } } } }\n",
     ),
     **{code: TOOL_CODES[code] for code in ("W324",)},
+    **AGENT_CODES,
     # ---- recorded traces ----
     "W401": Code(
         "the trace does not follow WfFormat",
@@ -449,51 +452,5 @@ CODES: dict[str, Code] = {
         "take too long; then steps with `writes` run one at a time, and never together with steps with `reads`.",
         "Order the pairs that are listed and check again; or use fewer globs.",
     ),
-    # ---- files of the Hybrid Workflow Engine ----
-    "W601": Code(
-        "the language of the file is not installed",
-        "A workflow file in Lua is a program: to know what it says it is evaluated, confined, in a process of its own.",
-        "Install the extra: `pip install 'weft[lua]'`.",
-    ),
-    "W602": Code(
-        "the Lua file cannot be evaluated",
-        "The file has a mistake, does something that a description has no need of (files, programs, modules), or does not come "
-        "to an end within two seconds.",
-        "Let the file only describe: a table `workflow`, and the work in the code of its steps.",
-    ),
-    "W603": Code(
-        "the workflow table is not as it should be",
-        "The file must define a global `workflow` with `name`, `description` and `steps`, a table of tables by name.",
-        'Write `workflow = { name = "…", steps = { first = { language = "lua", code = [[ … ]] } } }`.',
-    ),
-    "W604": Code(
-        "a key that a step does not have",
-        "A key that is not known would be ignored, and with it what it was meant to do.",
-        "Correct it: a step has `language`, `code`, `depends_on`, and for WebAssembly `module` and `function`.",
-    ),
-    "W605": Code(
-        "a dependency that does not exist",
-        "`depends_on` names a step that is not in the file, so nobody could say when it is done.",
-        "Correct the name, or add the step.",
-    ),
-    "W606": Code(
-        "a language that there is not",
-        "Steps are written in lua, python, shell (bash, sh), javascript (js, node) or wasm.",
-        "Use one of these.",
-    ),
-    "W607": Code(
-        "a step without code or module",
-        "A step of a language has `code`; one of WebAssembly has `module`, the path of a file.",
-        "Add it.",
-    ),
-    "W608": Code(
-        "code that cannot be read",
-        "The code of a step is no program in its language.",
-        "Correct it at the line that the message names.",
-    ),
-    "W609": Code(
-        "a circular dependency",
-        "Steps that depend on each other would wait for ever. The message has the whole circle.",
-        "Remove one of its dependencies.",
-    ),
+    **HWFE_CODES,
 }
