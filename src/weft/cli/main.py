@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final
 
 import click
@@ -28,6 +29,7 @@ VERBS: Final = {
     "reject": ("answer", "Say no at a gate."),
     "init": ("init", "Write a commented workflow to begin with."),
     "fmt": ("fmt", "Write workflow files in their normal spelling."),
+    "import": ("import_", "Write a workflow file of another system in the native format."),
     "schema": ("check", "Print the JSON Schema of the workflow format."),
     "explain": ("check", "Explain an error code."),
     "bench": ("bench", "Measure how good the order of dispatch and replays are."),
@@ -54,7 +56,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = import_module(f"weft.cli.{VERBS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name + "_" * iskeyword(cmd_name))
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

@@ -2,7 +2,8 @@
 
 - Loading runs nothing. It reads the bytes it is given, and the files of sub-workflows through the `read` it is given. What is
   wrong comes back as problems, all of them at once.
-- Formats do not know each other. A new one is a module with `recognises`, `load` and `step_path`, and a line in FORMATS.
+- Formats do not know each other. A new one is a module with `recognises`, `load`, `step_path`, `SYSTEM` and `WORDS` (what
+  `weft import` says), and a line in FORMATS.
 """
 
 import gc

@@ -30,6 +30,24 @@ LANGUAGES: Final = {
 MAX_PARALLEL: Final = 4
 """What the documentation says when nothing else is given."""
 
+SYSTEM: Final = "a workflow of the Hybrid Workflow Engine"
+WORDS: Final = {
+    "name": "`name`",
+    "description": "`description`",
+    "steps": "`steps`, in the order of the text",
+    "schedule": "its configuration's `mode`, which is `sequential` unless it says otherwise",
+    "max_parallel": "its configuration's `max_parallel_steps`",
+    "with": "`depends_on`: the outputs of those steps, by name",
+    "lua": '`language = "lua"`, and a line of ours that calls `run` as it expects',
+    "python": "Python and shell code: the text is `CODE`, the rest gives it its inputs and reads what it prints, as it expects",
+    "js": "JavaScript, and some lines of ours that set `inputs` and read what `run` returns",
+    "wasm": "`module` and `func`",
+    "on_error": "a failed step ends the run,",
+    "drain": "and what runs beside it may end",
+    "outputs": "the output of each step",
+}
+"""What each key of ours was made of, for `weft import`."""
+
 _KEYS = ("language", "code", "depends_on", "module", "func", "function", "run")
 
 

@@ -7,7 +7,7 @@ that every name in a Workflow exists; nothing is run, read or evaluated.
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -58,6 +58,10 @@ from weft.model.workflow import (
 
 if TYPE_CHECKING:
     from weft.formats.python_code import PythonCheck
+
+SYSTEM: Final = "a workflow"
+WORDS: Final[dict[str, str]] = {}
+"""What each key was made of, for `weft import`: of itself."""
 
 _SHARED = ("reads", "writes")
 _MEANINGLESS: dict[type[Action], tuple[str, ...]] = {
@@ -359,7 +363,7 @@ class _Loader:
         if "uses" in fields:
             return Plugin(*fields["uses"].split("/"))
         if "wasm" in fields:
-            return Wasm(module=fields["wasm"])
+            return self._wasm(fields["wasm"])
         for language, kind in _LANGUAGES.items():
             if language in fields:
                 refuse_expressions(fields[language], fields.at(language), self.findings, language)
@@ -367,6 +371,14 @@ class _Loader:
         if "sleep" in fields:
             return Sleep(seconds=fields["sleep"])
         return read_question(fields, "approve", self.findings, self._input) or _UNKNOWN
+
+    def _wasm(self, given: str | Fields) -> Wasm:
+        if isinstance(given, str):
+            return Wasm(module=given)
+        if given.get("report") and "function" not in given:
+            message, hint = "`report` says nothing about a command", "add `function: run`, or remove it"
+            self.findings.add("W214", message, Where(given.at("report"), "key"), hint=hint)
+        return Wasm(**{"module": "", **given})
 
     def _check_meaning(self, fields: Fields, kind: type[Action]) -> None:
         for key in _MEANINGLESS[kind]:

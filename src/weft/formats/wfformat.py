@@ -6,7 +6,7 @@ task that writes a file to those that read it. The format is described at https:
 
 import re
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from weft.formats.cycles import report_cycles
 from weft.formats.document import Document, Findings, Path, Where
@@ -14,6 +14,16 @@ from weft.formats.shapes import described
 from weft.model.tokens import shown
 from weft.model.units import DURATION_MAX_S
 from weft.model.workflow import Sleep, Step, Value, Workflow
+
+SYSTEM: Final = "a recorded run in WfFormat"
+WORDS: Final = {
+    "steps": "the tasks of the specification, in its order",
+    "needs": "`parents` and `children`, and the files that one writes and another reads",
+    "sleep": "how long the task took (`runtimeInSeconds`); what it did is not recorded",
+    "expect": "the same, for plans",
+    "title": "`name`",
+}
+"""What each key of ours was made of, for `weft import`."""
 
 _HINT = "the file must follow the schema of WfFormat"
 

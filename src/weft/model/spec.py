@@ -8,6 +8,7 @@ from weft.model.agent_keys import AGENT, AGENT_RECORDS
 from weft.model.gate_keys import APPROVE, GATE, GATE_RECORDS, GATES
 from weft.model.keys import Key as Key
 from weft.model.keys import Keys as Keys
+from weft.model.language_keys import JS, LUA, WASM, WASM_RECORDS
 from weft.model.pool_keys import POOL_RECORDS, STEP_MAX_PARALLEL
 from weft.model.role_keys import BUDGET, FALLBACK, FINALLY, NOT_OF_A_FALLBACK, RERUN, ROLE_RECORDS
 from weft.model.shape import (
@@ -199,6 +200,7 @@ RECORDS: dict[str, Keys] = {
         ),
     ),
     **AGENT_RECORDS,
+    **WASM_RECORDS,
     **GATE_RECORDS,
     **POOL_RECORDS,
     **ROLE_RECORDS,
@@ -310,27 +312,9 @@ _STEP = (
         "if its only parameter is called `inputs`) and returns the output; or `module:function`.",
         "'def run(): return 42'",
     ),
-    Key(
-        "lua",
-        Text(what="Lua code", field="code"),
-        "Lua 5.4 code that defines `run(inputs)`: it gets the table of `with` and returns the output. It reaches no files, "
-        "programs or networks.",
-        "'function run(inputs) return 42 end'",
-    ),
-    Key(
-        "js",
-        Text(what="JavaScript code", field="code"),
-        "JavaScript code that defines `run(inputs)`, which gets `with` and returns the output, or a promise of it. It reaches no "
-        "files, programs or networks.",
-        "'function run(inputs) { return 42 }'",
-    ),
-    Key(
-        "wasm",
-        Text(what="a path"),
-        "Path of a WebAssembly module, a WASI command: it reads `with` as JSON from stdin and writes the output as JSON to "
-        "stdout. It reaches nothing else.",
-        "./sum.wasm",
-    ),
+    LUA,
+    JS,
+    WASM,
     Key(
         "http",
         Either((Text(field="data"), Record("http"))),
