@@ -31,9 +31,11 @@ from weft.model.workflow import (
     Python,
     Rate,
     Retry,
+    Server,
     Shell,
     Sleep,
     Step,
+    Tool,
     Wasm,
     Workflow,
 )
@@ -84,6 +86,7 @@ def kinds() -> list[Step]:
         Step(id="get", action=Http(url="http://127.0.0.1/", bearer="KEY"), secrets=("KEY",)),
         Step(id="agent", action=Agent(prompt="Say: hello\nworld", schema={"type": "string"}, temperature=0.5)),
         Step(id="ask", action=Approve(message="Yes?", form={"n": Input(type="integer", default=3)}, timeout_s=90.0)),
+        Step(id="tool", action=Tool(server="files", name="read"), inputs={"path": "x"}, resources={"files/read": 1}),
         Step(id="plugin", action=Plugin(package="some-package", name="kind"), inputs={"d": "0x10", "e": "1e3", "f": "~"}),
         Step(id="sleep", action=Sleep(seconds=0.25), expect_s=7.123456789, priority=-3),
         Step(
@@ -109,6 +112,11 @@ EVERYTHING = Workflow(
         "cpu": Pool(auto=True, unit=1000),
         "mem": Pool(slots=8 << 30, is_bytes=True, scope="engine"),
         "gpu": Pool(slots=2000, unit=1000),
+        "files/read": Pool(rate=Rate(10, 1.0)),
+    },
+    servers={
+        "files": Server(command=("files", "--root", "."), env={"A": "b"}, secrets=("KEY",), rate=Rate(10, 1.0)),
+        "web": Server(url="https://127.0.0.1/mcp", headers={"X": "y"}, bearer="KEY"),
     },
     max_parallel="adaptive",
     schedule="layers",

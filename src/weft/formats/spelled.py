@@ -1,7 +1,8 @@
 """A workflow as the plain value that the native format would read it from: the reader turned round.
 
 - Whatever a loader can make of a file can be written here, and is the same when it is read again; a test holds the two together.
-- What follows from the rest is not written: which instances are wired to which, and what is asked for each.
+- What follows from the rest is not written: which instances are wired to which, what is asked for each, and the pools of servers,
+  whose names are none that a file can give.
 - Names that the native format does not have become names that it has (see `renamed`).
 """
 
@@ -26,10 +27,13 @@ from weft.model.workflow import (
     Plugin,
     Pool,
     Python,
+    Rate,
     Retry,
+    Server,
     Shell,
     Sleep,
     Step,
+    Tool,
     Value,
     Wasm,
     Workflow,
@@ -149,21 +153,23 @@ def _in_texts(value: Value, change: Callable[[str], str]) -> bytes:
 
 def _workflow(workflow: Workflow, name: str = "") -> dict[str, Value]:
     """`name`: what it is called if nothing is said."""
-    found = _fields(workflow, (*NOT_WRITTEN[Workflow], "inputs", "resources", "gates"))
+    found = _fields(workflow, (*NOT_WRITTEN[Workflow], "inputs", "servers", "resources", "gates"))
     found["steps"] = _steps(step for step in workflow.steps if step.role != "finally")
     if last := _steps(step for step in workflow.steps if step.role == "finally"):
         found["finally"] = last
     found["inputs"] = {name: _input(declared) for name, declared in workflow.inputs.items()}
-    found["resources"] = {name: _pool(pool) for name, pool in workflow.resources.items()}
+    found["servers"] = {name: _server(server) for name, server in workflow.servers.items()}
+    pools = {name: pool for name, pool in workflow.resources.items() if re.fullmatch(NAME, name)}
+    found["resources"] = {name: _pool(pool) for name, pool in pools.items()}
     if workflow.gates is not None:
         asked = _approve(workflow.gates)
         found["gates"] = {"at": "each-layer", **asked} if asked else "each-layer"
     if workflow.name == name:
         del found["name"]
-    pools = workflow.resources
     for step in workflow.steps:
-        if step.resources:
-            weights = {pool: _amount(pools[pool], weight) if pool in pools else weight for pool, weight in step.resources.items()}
+        written = {pool: weight for pool, weight in step.resources.items() if re.fullmatch(NAME, pool)}
+        if written:
+            weights = {pool: _amount(pools[pool], weight) if pool in pools else weight for pool, weight in written.items()}
             found["finally" if step.role == "finally" else "steps"][step.id]["resources"] = weights
     return {key: value for key, value in found.items() if value != {}}
 
@@ -221,6 +227,8 @@ def _action(step: Step) -> dict[str, Value]:
             return {"http": _shortest(_fields(action), "url")}
         case Agent():
             return {"agent": _shortest(_fields(action), "prompt")}
+        case Tool():
+            return {"tool": f"{action.server}/{action.name}"}
         case Plugin():
             return {"uses": f"{action.package}/{action.name}"}
         case Sleep():
@@ -253,12 +261,20 @@ def _pool(pool: Pool) -> Value:
     if pool.auto or pool.slots is not None:
         found["slots"] = "auto" if pool.auto else _amount(pool, pool.slots or 0)
     if pool.rate:
-        text = format_rate(pool.rate.starts, pool.rate.window_s)
-        exact = parse_rate(text) == (pool.rate.starts, pool.rate.window_s)
-        found["rate"] = text if exact else f"{pool.rate.starts}/{_time(pool.rate.window_s)}"
+        found["rate"] = _rate(pool.rate)
     if pool.breaker:
         found["breaker"] = _shortest({"failures": pool.breaker.failures, **_fields(pool.breaker)}, "failures")
     return _shortest(found, "slots")
+
+
+def _server(server: Server) -> dict[str, Value]:
+    found = _fields(server, ("rate",))
+    return {**found, "rate": _rate(server.rate)} if server.rate else found
+
+
+def _rate(rate: Rate) -> str:
+    text = format_rate(rate.starts, rate.window_s)
+    return text if parse_rate(text) == (rate.starts, rate.window_s) else f"{rate.starts}/{_time(rate.window_s)}"
 
 
 def _amount(pool: Pool, amount: int) -> Value:
