@@ -40,10 +40,11 @@
   const line = (row) => {
     const tr = document.createElement("tr");
     const ran = row[3] > 0;
-    const cells = [row[0], row[1], `${data.glyphs[row[2]] || "·"} ${words(row[2])}`, ran ? row[3] : "",
-      ran ? duration(row[4]) || "0s" : "", duration(row[5]), duration(row[6]), size(row[7]), row[8]];
+    const texts = [row[0], row[1], `${data.glyphs[row[2]] || "·"} ${words(row[2])}`, ran ? row[3] : "",
+      ran ? duration(row[4]) || "0s" : "", duration(row[5]), duration(row[6]), size(row[7]), row[8], "",
+      row[10] ? row[10].toLocaleString("en") : "", row[11] ? `${+row[11].toPrecision(6)}` : ""];
     tr.className = row[2] + (row[9] ? " path" : "");
-    for (const cell of cells) tr.appendChild(document.createElement("td")).textContent = cell;
+    for (const column of data.columns) tr.appendChild(document.createElement("td")).textContent = texts[column];
     return tr;
   };
 
@@ -57,8 +58,9 @@
   };
 
   heads.forEach((head, n) => head.querySelector("button")?.addEventListener("click", () => {
-    down = sorted === n ? !down : n > 2; // of numbers the large ones are wanted first
-    sorted = n;
+    const column = data.columns[n];
+    down = sorted === column ? !down : column > 2; // of numbers the large ones are wanted first
+    sorted = column;
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     draw();

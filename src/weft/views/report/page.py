@@ -14,9 +14,10 @@ from weft.core.measure import Numbers
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.why import status_word
+from weft.model.output import Usage
 from weft.model.units import format_duration
 from weft.views.asked import answer_words, opened_words
-from weft.views.report import charts, graph
+from weft.views.report import charts, graph, spending
 from weft.views.report.chronicle import ATTEMPTS, Chronicle
 from weft.views.report.text import GLYPHS, Write, masker, writer
 from weft.views.runs import moment
@@ -39,6 +40,9 @@ PATH_STEPS_MAX: Final = 60
 GATES_MAX: Final = 100
 """Gates that the report lists: the journal has all."""
 
+_COLUMNS: Final = ("step", "layer", "status", "attempts", "queued", "ran", "cpu", "memory", "", "", "tokens", "cost")
+"""What the items of a row of the table of steps are; the tenth says whether the step is on the critical path."""
+
 _LEGEND: Final = ("succeeded", "failed", "cancelled", "lost", "running", "held", "backing_off", "awaiting_approval")
 
 
@@ -57,6 +61,7 @@ def render(chronicle: Chronicle, *, run: str, secrets: Sequence[str] = (), alive
         ("Graph", graph.draw(state, numbers, write)),
         ("Attempts over time", _legend(chronicle) + charts.gantt(chronicle, numbers, write)),
         ("In use over time", charts.usage(chronicle, numbers, state, write)),
+        ("Tokens and cost", spending.table(numbers, write)),
         ("What held steps", charts.causes(numbers, write)),
         ("Steps", _table(numbers)),
         ("Inputs and outputs", _values(chronicle, masked)),
@@ -97,12 +102,12 @@ def _header(state: State, numbers: Numbers, run: str, alive: bool, write: Write)
     return (
         f'<header><div class="title"><h1>{write(state.workflow.name)}</h1>'
         f'<span class="badge {status}">{GLYPHS.get(status, "!")} {words(status)}</span></div>'
-        f'<p class="soft">{" · ".join(facts)}</p>{description}{gone}<div class="tiles">{_tiles(numbers)}</div>'
+        f'<p class="soft">{" · ".join(facts)}</p>{description}{gone}<div class="tiles">{_tiles(numbers, state)}</div>'
         f'<div class="chips">{told}</div></header>'
     )
 
 
-def _tiles(numbers: Numbers) -> str:
+def _tiles(numbers: Numbers, state: State) -> str:
     span = percent(numbers.span_s / numbers.makespan_s) if numbers.makespan_s else "0%"
     tiles = [
         (format_duration(numbers.makespan_s), "makespan"),
@@ -110,6 +115,7 @@ def _tiles(numbers: Numbers) -> str:
         (span, "of it on the critical path"),
         (f"{numbers.parallel_max:,}", "attempts at once at most"),
         (f"{len(numbers.steps):,}", "steps"),
+        *spending.tiles(numbers, state),
     ]
     return "".join(f"<div><b>{number}</b><span>{label}</span></div>" for number, label in tiles)
 
@@ -215,9 +221,15 @@ def _legend(chronicle: Chronicle) -> str:
     return f'<div class="legend">{keys}{path}</div>' if keys else ""
 
 
+def _shown(numbers: Numbers) -> list[int]:
+    """The columns of the table of steps, as numbers of what is in its rows."""
+    return [*range(8), *([10, 11] if numbers.usage != Usage() else []), 8]
+
+
 def _table(numbers: Numbers) -> str:
-    columns = ("step", "layer", "status", "attempts", "queued", "ran", "cpu", "memory", "")
-    heads = "".join(f'<th><button type="button">{name}</button></th>' if name else "<th></th>" for name in columns)
+    names = [_COLUMNS[column] for column in _shown(numbers)]
+    kind = "uses" if "cost" in names else "plain"
+    heads = "".join(f'<th><button type="button">{name}</button></th>' if name else "<th></th>" for name in names)
     statuses = "".join(f'<option value="{status}">{words(status)}</option>' for status in sorted(numbers.counts))
     left_out = len(numbers.steps) - TABLE_ROWS_MAX
     more = f'<p class="soft">{left_out:,} steps that took little time are left out.</p>' if left_out > 0 else ""
@@ -225,7 +237,7 @@ def _table(numbers: Numbers) -> str:
         '<div class="tools"><input type="search" id="find" placeholder="find a step" aria-label="find a step">'
         f'<select id="only" aria-label="status"><option value="">any status</option>{statuses}</select>'
         '<span id="count" class="soft"></span></div>'
-        f'<div class="wide"><table id="steps"><thead><tr>{heads}</tr></thead><tbody></tbody></table></div>'
+        f'<div class="wide"><table id="steps" class="{kind}"><thead><tr>{heads}</tr></thead><tbody></tbody></table></div>'
         f'<button type="button" id="more" hidden></button>{more}<noscript><p class="soft">This table needs JavaScript; '
         "<code>weft show</code> prints it.</p></noscript>"
     )
@@ -252,10 +264,12 @@ def _data(chronicle: Chronicle, numbers: Numbers, masked: Callable[[str], str]) 
             step.rss_bytes,
             masked(note(state, i))[:NOTE_LENGTH_MAX],
             int(step.step in path),
+            step.usage.tokens if step.usage else 0,
+            step.usage.cost if step.usage else 0,
         )
         for i, step in ((i, numbers.steps[i]) for i in chosen)
     ]
-    data: dict[str, object] = {"rows": rows, "glyphs": GLYPHS, "end": numbers.makespan_s}
+    data: dict[str, object] = {"rows": rows, "columns": _shown(numbers), "glyphs": GLYPHS, "end": numbers.makespan_s}
     if len(chronicle.bars) > charts.ROWS_MAX:
         row_of = {i: n for n, i in enumerate(chosen)}
         data["lanes"] = [
