@@ -4,7 +4,7 @@ import pytest
 
 from weft.hands import require_extras
 from weft.model.errors import MachineError
-from weft.model.workflow import Action, Agent, Flow, Http, Js, Lua, Shell, Step, Wasm, Workflow
+from weft.model.workflow import Action, Agent, Flow, Http, Js, Lua, Shell, Step, Tool, Wasm, Workflow
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ from weft.model.workflow import Action, Agent, Flow, Http, Js, Lua, Shell, Step,
         (Js(code=""), "step `s/x` is JavaScript, for which a library is missing: pip install 'weft[js]'"),
         (Http(url=""), "step `s/x` is an HTTP request, for which a library is missing: pip install 'weft[http]'"),
         (Agent(prompt="", model="test:"), "step `s/x` is an agent, for which a library is missing: pip install 'weft[llm]'"),
+        (Tool("t", "x"), "step `s/x` is a call of a tool, for which a library is missing: pip install 'weft[mcp]'"),
         (Wasm(module=""), "step `s/x` is WebAssembly, for which a library is missing: pip install 'weft[wasm]'"),
     ],
 )

@@ -18,7 +18,7 @@ from weft.core.facts import Fact, Limits
 from weft.core.gates import refusal, with_injected
 from weft.core.interrupts import asked_about, refused
 from weft.core.state import State
-from weft.hands import make_gauge, make_runners, require_extras
+from weft.hands import make_gauge, make_runners, require_allowed, require_extras
 from weft.here import cpu_count as cpu_count
 from weft.here import limits_here as limits_here
 from weft.here import shared_slots
@@ -122,6 +122,7 @@ def start(
     from weft.earlier import first_choice, take_over
 
     require_extras(workflow)
+    require_allowed(workflow, project)
     if workflow.durability == "none" and asks_people(workflow):
         raise UsageError("the workflow waits for people, who answer to its journal: `durability: none` keeps none")
     secrets = secret_values(workflow.secrets)
@@ -309,6 +310,8 @@ def _reopen(folder: Path, options: Options, limits: Limits | None, then: list[f.
         _say_if_changed(first, options.say)
         ends = any(isinstance(fact, f.CancelRequested | f.SuspendRequested) for fact in then)
         secrets = {} if ends else secret_values(state.workflow.secrets)
+        if not ends:
+            require_allowed(state.workflow, Path(first.project or "."))
         for observer in options.observers:
             observer.recall(journal.read())
         sweep(first.run, [(attempt.pid, attempt.pid_started) for attempt in state.alive.values()])

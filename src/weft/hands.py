@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from weft.host.recording import Recorder
 
 GUESTS: Final = {Lua: ("lua", "lupa", "Lua"), Js: ("js", "quickjs", "JavaScript"), Wasm: ("wasm", "wasmtime", "WebAssembly")}
-EXTRAS: Final = {**GUESTS, Http: ("http", "httpx", "an HTTP request"), Agent: ("llm", "pydantic_ai", "an agent")}
+EXTRAS: Final = {
+    **GUESTS,
+    Http: ("http", "httpx", "an HTTP request"),
+    Agent: ("llm", "pydantic_ai", "an agent"),
+    Tool: ("mcp", "mcp", "a call of a tool"),
+}
 """For an action: the extra that runs it, the module that comes with it, and what the language is called."""
 
 
@@ -30,8 +35,6 @@ def require_extras(workflow: Workflow) -> None:
         extra, module, language = EXTRAS.get(type(step.action), ("", "", ""))
         if extra and find_spec(module) is None:
             raise MachineError(f"step `{path}` is {language}, for which a library is missing: pip install 'weft[{extra}]'")
-        if isinstance(step.action, Tool):
-            raise MachineError(f"step `{path}` calls a tool, which this version of weft cannot run yet")
         if isinstance(step.action, Plugin):
             from weft.host.plugins import missing
 
@@ -39,6 +42,16 @@ def require_extras(workflow: Workflow) -> None:
                 raise MachineError(f"step `{path}`: {': '.join(wrong)}")
     for path, unusable in unasked(workflow):
         raise UsageError(f"step `{path}`: {unusable.message}; {unusable.hint}")
+
+
+def require_allowed(workflow: Workflow, project: Path) -> None:
+    """Raise UsageError if a server of tools is a program that the user of this machine has not allowed."""
+    if not workflow.servers:
+        return
+    from weft.host.allowed import missing, refusal
+
+    if wanted := missing(workflow.servers, project, os.environ):
+        raise UsageError(refusal(wanted))
 
 
 def make_runners(
@@ -84,6 +97,11 @@ def make_runners(
 
         counts_cost = workflow.budget is not None and workflow.budget.cost is not None
         runners[Agent] = AgentRunner(base, say, counts_cost=counts_cost)
+    if Tool in kinds:
+        from weft.runners.mcp_tool import ToolRunner
+
+        secrets = {name: os.environ[name] for name in workflow.secrets}
+        runners[Tool] = ToolRunner(workflow.servers, secrets, base, folder, folder.name)
     if Sleep in kinds:
         from weft.runners.sleep import SleepRunner
 

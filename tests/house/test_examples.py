@@ -1,6 +1,8 @@
 """The examples load without a problem, and do what their comments say."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -99,6 +101,19 @@ def test_http(tmp_path: Path) -> None:
         server.shutdown()
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"rows": 3, "status": 200}
+
+
+def test_tools(tmp_path: Path) -> None:
+    """The example names `python3` and a file beside it: both are found where it is run."""
+    shutil.copy(EXAMPLES / "tool_server.py", tmp_path)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "XDG_STATE_HOME": str(tmp_path / "state")}
+    command = [str(Path(sys.executable).with_name("weft")), "run", str(EXAMPLES / "tools.weft.yaml")]
+    refused = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100, check=False)
+    assert refused.returncode == 2
+    assert "`weft allow FILE`" in refused.stderr
+    done = subprocess.run([*command, "-y"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"said": "A occurs 3 times."}
 
 
 def test_fan_out(tmp_path: Path) -> None:

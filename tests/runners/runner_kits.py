@@ -7,10 +7,11 @@ from pathlib import Path
 
 from http_server import address
 from model_server import models_at
+from tools import tool_runner
 
 from weft.executors.processes import ProcessExecutor
 from weft.model.output import ErrorRecord
-from weft.model.workflow import Action, Agent, Argv, Http, Js, Lua, Python, Shell, Sleep
+from weft.model.workflow import Action, Agent, Argv, Http, Js, Lua, Python, Shell, Sleep, Tool
 from weft.ports import Ended, Job, Runner
 from weft.runners.agent import AgentRunner
 from weft.runners.guests import GuestRunner
@@ -96,6 +97,8 @@ KITS = [
         Python(code=f"import time\ndef run(): time.sleep({LONG_S})"),
         Python(code="def run(): return 1 / 0"),
     ),
+    Kit("tool", tool_runner, Tool("t", "pid"), Tool("t", "wait"), Tool("t", "fail")),
+    Kit("tool over HTTP", tool_runner, Tool("h", "pid"), Tool("h", "wait"), Tool("h", "fail")),
     Kit("sleep", lambda _: SleepRunner(), Sleep(seconds=0.001), Sleep(seconds=LONG_S), None),
     Kit("fake", lambda _: FakeRunner(_script), Sleep(seconds=0), Sleep(seconds=LONG_S), Sleep(seconds=-1)),
 ]

@@ -13,6 +13,7 @@ from weft import __version__
 
 VERBS: Final = {
     "run": ("run", "Run a workflow file."),
+    "allow": ("allow", "Let the programs that are a file's servers of tools be started."),
     "check": ("check", "Look for problems in a workflow file; nothing is run."),
     "race": ("race", "Run a workflow and tell which steps race for a file."),
     "plan": ("check", "Show layers, critical path and what can run in parallel; nothing is run."),

@@ -86,6 +86,7 @@ _FIELDS: Final = {"from": "from_"}
 @settings_options(*VIEW, "schedule", "fail_fast", "durability", "format", "size_max", "time_scale")
 @selection_options("from", "downstream", "only", "until", "skip")
 @click.option("--reuse-from", metavar="RUN", help="Take the outputs of what has not changed from this run.")
+@click.option("--yes", "-y", is_flag=True, help="Let the servers of the file be started, as `weft allow` does.")
 @click.option("--no-reuse", is_flag=True, help="Run steps with `reuse: true` all the same.")
 @click.option("--verbose", "-v", count=True, help="Show more.")
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but errors.")
@@ -112,6 +113,10 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
     if options["dry_run"]:
         _dry_run(workflow, (*pairs, *more_pairs), selection, before, settings)
     inputs = bind_inputs(workflow, parse_pairs((*pairs, *more_pairs)))
+    if workflow.servers:
+        from weft.cli.allow import allow_servers
+
+        allow_servers(workflow, yes=options["yes"])
     view = View(settings, verbose=options["verbose"], quiet=options["quiet"], stays=options["wait"])
     result = app.start(
         workflow,

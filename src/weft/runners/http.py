@@ -5,18 +5,17 @@
 - Secrets are sent as headers to the address that the step names, and to no other: with them, no redirect is followed.
 """
 
-import asyncio
 import base64
 import time
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from weft.model.output import ErrorRecord
 from weft.model.workflow import Http
-from weft.ports import Ended, Job, JobKey, Report
+from weft.ports import Ended, Job
+from weft.runners.tasks import TaskRunner
 
 if TYPE_CHECKING:
     import httpx
@@ -31,43 +30,21 @@ TAIL_CHARS_MAX: Final = 4096
 """Of the body of an answer that is an error."""
 
 
-class HttpRunner:
+class HttpRunner(TaskRunner):
     """Runs Http actions. All requests of a run share one client and its connections."""
 
     def __init__(self) -> None:
         import httpx
 
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX)
+        super().__init__()
         self._client = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=CONNECT_S), limits=limits)
-        self._alive: dict[JobKey, asyncio.Task[Ended]] = {}
-
-    def start(self, job: Job, report: Report) -> None:
-        task = self._alive[job.key] = asyncio.get_running_loop().create_task(self._exchange(job))
-        task.add_done_callback(partial(self._done, job.key, report))
-
-    def stop(self, key: JobKey, grace_s: float) -> None:
-        if task := self._alive.get(key):
-            task.cancel()
 
     async def close(self) -> None:
-        for task in self._alive.values():
-            task.cancel()
-        await asyncio.gather(*self._alive.values(), return_exceptions=True)
-        await asyncio.sleep(0)  # the reports that are due are made before this returns
+        await super().close()
         await self._client.aclose()
 
-    def _done(self, key: JobKey, report: Report, task: asyncio.Task[Ended]) -> None:
-        """Reports here and not at the end of the task: one that is cancelled before its first step never begins."""
-        del self._alive[key]
-        if task.cancelled():
-            error = ErrorRecord(kind="cancelled", message="it was stopped")
-            report(Ended(key=key, outcome="cancelled", error=error))
-        elif failure := task.exception():
-            report(Ended(key=key, outcome="failed", error=_error_of(failure)))
-        else:
-            report(task.result())
-
-    async def _exchange(self, job: Job) -> Ended:
+    async def _do(self, job: Job) -> Ended:
         action = job.action
         assert isinstance(action, Http)
         request = self._request(action, job)
@@ -153,10 +130,3 @@ def retry_after_s(text: str, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     except (ValueError, TypeError):
         return None
-
-
-def _error_of(error: BaseException) -> ErrorRecord:
-    names = " ".join(base.__name__ for base in type(error).__mro__ if base is not object)
-    text = str(error) or type(error).__name__
-    hint = "is the server up, and the address right?" if "ConnectError" in names.split() else ""
-    return ErrorRecord(kind="error", message=text.partition("\n")[0][:500], exception=names, hint=hint)
