@@ -20,6 +20,7 @@ PACKAGES = (
     "journal",
     "model",
     "runners",
+    "server",
     "sim",
     "testing",
     "views",

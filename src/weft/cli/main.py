@@ -28,6 +28,7 @@ VERBS: Final = {
     "cancel": ("run", "End a run for good."),
     "approve": ("answer", "Say yes at a gate where a run waits for somebody."),
     "reject": ("answer", "Say no at a gate."),
+    "serve": ("serve", "Let programs on this machine list and run workflow files, over HTTP."),
     "init": ("init", "Write a commented workflow to begin with."),
     "fmt": ("fmt", "Write workflow files in their normal spelling."),
     "import": ("import_", "Write a workflow file of another system in the native format."),

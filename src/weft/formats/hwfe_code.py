@@ -108,6 +108,13 @@ def wasm(module: str, function: str) -> Action:
     return Wasm(module=module, function=function, report=True)
 
 
+def language_of(action: Action) -> str:
+    """What the system calls the language of a step; of a step from another format, what weft calls its kind."""
+    if isinstance(action, Python):
+        return "shell" if action.code.startswith(SHELL.partition("{")[0][:200]) else "python"
+    return "javascript" if isinstance(action, Js) else type(action).__name__.lower()
+
+
 def python_error(code: str) -> str:
     """Why the code is no Python, or nothing."""
     import ast
