@@ -1,7 +1,9 @@
 """The rows of a live view: what they say, in which order, and that neither rows nor columns are exceeded."""
 
 import re
+import sys
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,10 @@ from tale import Golden, Tale, nightly, step
 
 from weft.core import facts as f
 from weft.core.facts import Limits
-from weft.model.workflow import Approve, Pool, Retry, Workflow
+from weft.model.workflow import Approve, Pool, Retry, Sleep, Workflow
 from weft.sim.random_workflow import random_faults, random_limits, random_workflow
 from weft.sim.world import World
+from weft.views.fans import Fans
 from weft.views.scene import ROWS_MAX, Scene, Shortlist
 from weft.views.text import Paint, width_painted
 
@@ -60,12 +63,99 @@ def test_what_waits_for_a_person_has_a_row() -> None:
     tale = Tale(Workflow(name="asks", steps=steps))
     tale.resume(1.0)._turn(f.GateOpened(at=0.0, gate="review", message="Publish?"))
     asked = [line.split(None, 1) for line in shown(tale, later=60.0).splitlines()]
-    assert asked[0] == ["to", "approve   review      1m  Publish?"]
-    assert asked[1] == ["pay", "interrupted, attempt 1 was lost: may it run again?"]
-    assert asked[2] == ["ship", "interrupted, attempt 1 was lost: is its work done?"]
-    rows = shown(tale, height=6)
-    assert "review" in rows
-    assert "Publish?, and 2 more" in rows
+    assert asked[0] == ["to", "approve   pay             interrupted, attempt 1 was lost: may it run again?"]
+    assert asked[1] == ["ship", "interrupted, attempt 1 was lost: is its work done?"]
+    assert asked[2] == ["review", "1m  Publish?"]
+    assert "(and 2 more) interrupted, attempt 1" in shown(tale, height=6)
+    tale._turn(f.InterruptAnswered(at=0.0, step="pay", answer="done", by="ann"), f.CancelRequested(at=0.0, by="ann"))
+    assert "to approve" not in shown(tale)
+
+
+def fan(count: int, limit: int = 3, **settings: Any) -> Tale:
+    """A fan-out beside two steps, with so many instances, of which some run."""
+    settings = {"retry": Retry(times=1, delay_s=30.0, jitter=False), "for_each": [], **settings}
+    steps = (step("fetch", **settings), step("long", expect_s=90.0), step("merge", "fetch"))
+    tale = Tale(Workflow(name="fans", steps=steps), limits=Limits(computing=limit, waiting=256))
+    tale._turn(f.ItemsEvaluated(at=0.0, step="fetch", keys=[f"k{n}" for n in range(count)]))
+    return tale
+
+
+def test_a_fan_out_is_one_row(golden: Golden) -> None:
+    tale = fan(1_000, limit=8)
+    for n in range(5):
+        tale.ok(f"fetch[k{n}]", 1.0)
+    for key in ("k5", "k6"):
+        tale.fail(f"fetch[{key}]", 1.0)
+    golden("scene_fan", shown(tale, width=100))
+    tale.wait(30.0)
+    for n in (7, 5, 6):
+        tale.fail(f"fetch[k{n}]", 1.0)
+    golden("scene_fan_failed", shown(tale, width=100))
+    golden("scene_fan_cancelled", shown(tale.cancel(1.0), width=100))
+
+
+def test_a_fan_out_that_only_waits_is_one_row_too() -> None:
+    backing_off = fan(3, limit=4)
+    for n in range(3):
+        backing_off.fail(f"fetch[k{n}]", 1.0)
+    assert "backing off  fetch      3s  0 of 3 done, 3 backing off" in shown(backing_off)
+    asks = fan(40, action=Approve(message="Yes?"))
+    for n in range(40):
+        asks._turn(f.GateOpened(at=0.0, gate=f"fetch[k{n}]", message="Yes?"))
+    assert "to approve   fetch          0 of 40 done, 40 to approve" in shown(asks)
+    asks._turn(f.GateAnswered(at=0.0, gate="fetch[k7]", answer="approve", by="ann"))
+    assert "1 of 40 done, 39 to approve" in shown(asks)
+
+
+def test_what_a_fan_out_falls_back_on_belongs_to_it() -> None:
+    steps = (
+        step("page", for_each=[], fallback="page/fallback"),
+        step("page/fallback", role="fallback", action=Sleep(seconds=1.0), for_each=None),
+    )
+    tale = Tale(Workflow(name="fans", steps=steps))
+    tale._turn(f.ItemsEvaluated(at=0.0, step="page", keys=["a", "b"]))
+    tale.fail("page[a]", 2.0)
+    rows = shown(tale, width=100)
+    assert "page" in rows
+    assert "0 of 2 done, 2 running: b, /fallback[a]" in rows
+    assert rows.count("page") == 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_fan_outs_are_counted_right_at_every_fact(seed: int) -> None:
+    random = Random(seed)
+    world = World(random_workflow(random), seed=seed, limits=random_limits(random), faults=random_faults(random), check=False)
+    scene = Scene()
+    for fact in world.play():
+        scene.see(fact)
+        told, fresh = scene._fans, Fans(scene.state)
+        assert {g: +fan.steps for g, fan in told.fans.items()} == {g: +fan.steps for g, fan in fresh.fans.items()}
+        assert {g: list(fan.running) for g, fan in told.fans.items() if len(fan.running) < 2} == {
+            g: list(fan.running) for g, fan in fresh.fans.items() if len(fan.running) < 2
+        }
+        assert {name: set(of) for name, of in told.sections.items()} == {name: set(of) for name, of in fresh.sections.items()}
+        assert (told.of, +told.counted) == (fresh.of, +fresh.counted)
+        rows = scene.rows(fact.at, 1.0, 100, 40, Paint(False))
+        assert len(rows) <= ROWS_MAX
+
+
+def test_the_cost_of_a_look_does_not_grow_with_a_fan_out() -> None:
+    def calls(count: int) -> int:
+        scene, n = scene_of(fan(count, limit=4)), 0
+
+        def note(*_: object) -> None:
+            nonlocal n
+            n += 1
+
+        scene.rows(0.0, 0.0, 100, 24, Paint(False))
+        sys.setprofile(note)
+        try:
+            scene.rows(0.0, 0.0, 100, 24, Paint(False))
+        finally:
+            sys.setprofile(None)
+        return n
+
+    assert calls(4_000) < 1.1 * calls(40)
 
 
 def alive(tale: Tale) -> list[str]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tale import Golden, Tale, nightly, step, whole_night
 
+from weft.core import facts as f
 from weft.core.facts import Limits
 from weft.core.measure import Measure
 from weft.model.output import ErrorRecord
@@ -90,6 +91,16 @@ def test_failures(golden: Golden) -> None:
     golden("summary_failed", summary(failing()))
     assert summary(failing(), height=40).count("\n") <= 40
     assert ".err" not in summary(failing(), logs=False)
+
+
+def test_a_fan_out_fails_as_one(golden: Golden) -> None:
+    workflow = Workflow(name="w", steps=(step("fetch", for_each=[]), step("other"), step("merge", "fetch", "other")))
+    tale = Tale(workflow, limits=Limits(computing=1_000, waiting=256))
+    tale._turn(f.ItemsEvaluated(at=0.0, step="fetch", keys=[f"k{n}" for n in range(300)]))
+    for n in range(300):
+        tale.ok(f"fetch[k{n}]", 0.1) if n % 3 else tale.fail(f"fetch[k{n}]", 0.1, f"exit {n}", tail=f"no file {n}\n")
+    tale.fail("other", 1.0)
+    golden("summary_fan", summary(tale))
 
 
 def test_suspended(golden: Golden) -> None:

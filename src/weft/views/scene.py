@@ -4,7 +4,7 @@
 - Making the rows costs what is shown, plus the kinds of demand; never the number of steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from typing import Final, Generic, TypeVar
@@ -19,6 +19,7 @@ from weft.core.state import State
 from weft.core.status import Status
 from weft.model.units import format_duration
 from weft.views.asked import interrupted_words
+from weft.views.fans import Fans, Section
 from weft.views.story import STOPPED, attempt_words, message
 from weft.views.text import STYLES, Cell, Paint, fit, names, pad, percent, plural, table, visible
 
@@ -43,6 +44,8 @@ TIME_WIDTH: Final = len("59m59s")
 """Least widths, so that columns stand still while rows come and go."""
 
 NAMED_MAX: Final = 8
+SHORT_NOTE: Final = 32
+"""Characters that are there on most terminals after the columns before."""
 BAR_WIDTH_MAX: Final = 40
 BAR_WIDTH_MIN: Final = 8
 
@@ -83,6 +86,9 @@ class Scene:
         self._running: Shortlist[Rank] = Shortlist()
         self._backing_off: Shortlist[tuple[float, int]] = Shortlist()
         self._stopping: dict[int, None] = {}
+        self._asking: dict[str | int, None] = {}
+        """Gates by name, interrupted steps by number; those that need no answer any more are dropped when they are met."""
+        self._fans = Fans(self.state)
         self._failed: list[int] = []
         self._skipped = 0
         self._cancelled = 0
@@ -94,14 +100,16 @@ class Scene:
         """The scene that a state shows. Its worklists may be emptied of what no longer counts."""
         scene = cls()
         scene.state = state
+        scene._fans = Fans(state)
         scene._name_width = _name_width(state)
         for i in state.alive:
-            if state.status[i] is Status.STOPPING:
-                scene._stopping[i] = None
-            else:
-                scene._running.add(state.demands.rank[i])
+            if i not in scene._fans.of:
+                scene._note(i)
+        for g in scene._fans.sections["running"]:
+            scene._running.add(state.demands.rank[g])
         for i, until in state.backoff_until.items():
             scene._backing_off.add((until, i))
+        scene._asking.update(dict.fromkeys([*state.asking, *state.interrupted]))
         scene._failed = [i for i in state.errors if state.status[i] is Status.FAILED]
         scene._skipped = len(state.skips)
         scene._reused = state.status.count(Status.REUSED)
@@ -111,20 +119,23 @@ class Scene:
     def see(self, fact: Fact) -> None:
         state = self.state
         apply(state, fact)
+        self._fans.see(fact)
         match fact:
             case f.RunCreated():
                 self._name_width = _name_width(state)
                 self._reused = len(state.reused)
             case f.StepReused():
                 self._reused += 1
-            case f.AttemptStarted():
-                self._running.add(state.demands.rank[state.graph.index[fact.step]])
-            case f.AttemptStopping():
-                self._stopping[state.graph.index[fact.step]] = None
+            case f.AttemptStarted() | f.AttemptStopping():
+                self._note(state.graph.index[fact.step])
             case f.AttemptEnded() | f.AttemptLost():
                 self._stopping.pop(state.graph.index[fact.step], None)
             case f.BackoffStarted():
                 self._backing_off.add((fact.until, state.graph.index[fact.step]))
+            case f.GateOpened():
+                self._asking[fact.gate] = None
+            case f.StepInterrupted():
+                self._asking[state.graph.index[fact.step]] = None
             case f.StepFailed():
                 self._failed.append(state.graph.index[fact.step])
             case f.StepsSkipped():
@@ -133,6 +144,17 @@ class Scene:
                 self._cancelled += 1
             case f.RetryRequested():
                 self._failed, self._skipped, self._cancelled = [], 0, 0
+
+    def _note(self, i: int) -> None:
+        """Step i runs, or is being stopped. A fan-out stands for all of its steps."""
+        fan = self._fans.of.get(i)
+        if fan is not None:
+            if self._fans.fans[fan].steps[Status.RUNNING] == 1:  # only now, or again
+                self._running.add(self.state.demands.rank[fan])
+        elif self.state.status[i] is Status.STOPPING:
+            self._stopping[i] = None
+        else:
+            self._running.add(self.state.demands.rank[i])
 
     @property
     def ticks(self) -> bool:
@@ -156,15 +178,15 @@ class Scene:
 
     def _sections(self, now: float, room: int, width: int) -> list[list[list[Cell]]]:
         held = self._held(max(now, self.state.now))
-        running = len(self.state.alive) - len(self._stopping)
+        fans, alone = self._fans.sections, self._alone()
         side = SIDE_ROWS_MAX if room >= ROOMY_ROWS else 1
         wanted = {
-            "running": running,
-            "to approve": min(max(side, 1), len(self.state.asking) + len(self.state.interrupted)),
+            "running": alone["running"] + len(fans["running"]),
+            "to approve": min(side, alone["to approve"] + len(fans["to approve"])),
             "failed": min(1, len(self._failed)),
             "held": min(side, len(held)),
-            "backing off": min(side, len(self.state.backoff_until)),
-            "stopping": min(side, len(self._stopping)),
+            "backing off": min(side, alone["backing off"] + len(fans["backing off"])),
+            "stopping": min(side, alone["stopping"] + len(fans["stopping"])),
         }
         granted = dict.fromkeys(wanted, 0)
         for name, count in wanted.items():  # a row for each before anybody gets a second
@@ -176,12 +198,31 @@ class Scene:
             room -= more
         return [
             self._failed_rows(granted["failed"]),
-            self._asking_rows(now, granted["to approve"]),
-            self._running_rows(now, granted["running"], running),
-            self._stopping_rows(now, granted["stopping"]),
-            self._backing_off_rows(now, granted["backing off"]),
+            self._asking_rows(now, granted["to approve"], alone["to approve"]),
+            self._running_rows(now, granted["running"], wanted["running"]),
+            self._stopping_rows(now, granted["stopping"], alone["stopping"]),
+            self._backing_off_rows(now, granted["backing off"], alone["backing off"]),
             self._held_rows(held, granted["held"], width, now),
         ]
+
+    def _alone(self) -> dict[Section, int]:
+        """How many steps each section has that belong to no fan-out, the gates between layers included."""
+        state, among = self.state, self._fans.counted
+        asked = among[Status.AWAITING_APPROVAL] + among[Status.INTERRUPTED]
+        return {
+            "running": len(state.alive) - len(self._stopping) - among[Status.RUNNING] - among[Status.STOPPING],
+            "to approve": len(state.asking) + len(state.interrupted) - asked,
+            "backing off": len(state.backoff_until) - among[Status.BACKING_OFF],
+            "stopping": len(self._stopping),
+        }
+
+    def _fan_rows(self, section: Section, now: float, count: int) -> list[list[Cell]]:
+        """At most so many fan-outs of a section, each with what its instances are doing."""
+        return [self._fan_row(g, now) for g in islice(self._fans.sections[section], count)]
+
+    def _fan_row(self, g: int, now: float) -> list[Cell]:
+        since = self._fans.fans[g].since
+        return [("", ""), self._id(g), "" if since is None else _since(since, now), (self._fans.words(g), "dim")]
 
     def _failed_rows(self, count: int) -> list[list[Cell]]:
         if not count:
@@ -191,28 +232,49 @@ class Scene:
         before = f"; before it {names(others, 60, total=len(self._failed) - 1)}" if others else ""
         return [[("failed", STYLES["failed"]), self._id(last), "", message(self.state.errors[last]) + before]]
 
-    def _asking_rows(self, now: float, count: int) -> list[list[Cell]]:
-        """What waits for a person: gates, the first asked first, then interrupted steps."""
-        rows: list[list[Cell]] = []
-        interrupted = list(islice(self.state.interrupted.items(), max(0, count - len(self.state.asking))))
-        for gate in islice(self.state.asking, count):
-            opened = self.state.gates[gate]
-            left = "" if opened.until is None else f", {format_duration(max(0.0, round(opened.until - now)))} left"
-            rows.append([("", ""), visible(gate), _since(opened.at, now), f"{visible(opened.message)}{left}"])
-        for i, attempt in interrupted:
-            rows.append([("", ""), self._id(i), "", interrupted_words(self.state, i, attempt)])
-        return _labelled("to approve", _with_more(rows, len(self.state.asking) + len(self.state.interrupted)))
+    def _asking_rows(self, now: float, count: int, alone: int) -> list[list[Cell]]:
+        """What waits for a person, the first asked first."""
+        fans = self._fan_rows("to approve", now, count)
+        rows = [self._asking_row(of, now) for of in islice(self._asked(), count - len(fans))]
+        return _labelled("to approve", _with_more(rows + fans, alone + len(self._fans.sections["to approve"])))
+
+    def _asked(self) -> Iterator[str | int]:
+        """Gates and interrupted steps that belong to no fan-out. What needs no answer any more is forgotten."""
+        state, over = self.state, list[str | int]()
+        try:
+            for of in self._asking:
+                i = state.graph.index.get(of) if isinstance(of, str) else of
+                if of not in (state.asking if isinstance(of, str) else state.interrupted) or i in self._fans.of:
+                    over.append(of)  # a fan-out has a row for those
+                else:
+                    yield of
+        finally:
+            for of in over:
+                del self._asking[of]
+
+    def _asking_row(self, of: str | int, now: float) -> list[Cell]:
+        if isinstance(of, int):
+            return [("", ""), self._id(of), "", interrupted_words(self.state, of, self.state.interrupted[of])]
+        opened = self.state.gates[of]
+        left = "" if opened.until is None else f", {format_duration(max(0.0, round(opened.until - now)))} left"
+        return [("", ""), visible(of), _since(opened.at, now), f"{visible(opened.message)}{left}"]
 
     def _running_rows(self, now: float, count: int, total: int) -> list[list[Cell]]:
-        state = self.state
         shown = count - 1 if total > count else count
-        best = self._running.least(shown, lambda rank: state.status[rank[-1]] is Status.RUNNING)
+        best = self._running.least(shown, self._runs)
         rows = [self._running_row(rank[-1], now) for rank in best]
         if count and total > len(rows):
             rows.append([("", ""), (f"{'and ' if rows else ''}{total - len(rows):,}{' more' if rows else ''}", "dim"), "", ""])
         return _labelled("running", rows)
 
+    def _runs(self, rank: Rank) -> bool:
+        """Whether this step has a row among those that run: a fan-out has one as a whole."""
+        i = rank[-1]
+        return i in self._fans.sections["running"] if i in self._fans.fans else self.state.status[i] is Status.RUNNING
+
     def _running_row(self, i: int, now: float) -> list[Cell]:
+        if i in self._fans.fans:
+            return self._fan_row(i, now)
         step, attempt = self.state.steps[i], self.state.alive[i]
         notes = [
             f"of {format_duration(step.expect_s)} expected" if step.expect_s is not None else "",
@@ -221,23 +283,25 @@ class Scene:
         ]
         return [("", ""), self._id(i), _since(attempt.started, now), (", ".join(filter(None, notes)), "dim")]
 
-    def _stopping_rows(self, now: float, count: int) -> list[list[Cell]]:
-        rows: list[list[Cell]] = []
-        for i in list(self._stopping)[:count]:
+    def _stopping_rows(self, now: float, count: int, alone: int) -> list[list[Cell]]:
+        rows = self._fan_rows("stopping", now, count)
+        for i in islice(self._stopping, count - len(rows)):
             attempt = self.state.alive[i]
             rows.append(
                 [("", ""), self._id(i), _since(attempt.started, now), (STOPPED[attempt.cause] if attempt.cause else "", "dim")]
             )
-        return _labelled("stopping", _with_more(rows, len(self._stopping)))
+        return _labelled("stopping", _with_more(rows, alone + len(self._fans.sections["stopping"])))
 
-    def _backing_off_rows(self, now: float, count: int) -> list[list[Cell]]:
-        until = self.state.backoff_until
-        rows: list[list[Cell]] = []
-        for when, i in self._backing_off.least(count, lambda item: until.get(item[1]) == item[0]):
+    def _backing_off_rows(self, now: float, count: int, alone: int) -> list[list[Cell]]:
+        until, fan = self.state.backoff_until, self._fans.of
+        rows = self._fan_rows("backing off", now, count)
+        for when, i in self._backing_off.least(
+            count - len(rows), lambda item: until.get(item[1]) == item[0] and item[1] not in fan
+        ):
             wait = format_duration(max(0.0, round(when - now)))
             number = attempt_words(self.state.attempts[i] + 1, self.state.steps[i])
             rows.append([("", ""), self._id(i), "", (f"{number} in {wait}", "dim")])
-        return _labelled("backing off", _with_more(rows, len(until)))
+        return _labelled("backing off", _with_more(rows, alone + len(self._fans.sections["backing off"])))
 
     def _held(self, now: float) -> dict[tuple[int, Cause] | None, list[int]]:
         """Kinds of demand that have held steps, by what the first of each lacks: a pool, and why; None: it lacks nothing."""
@@ -338,7 +402,8 @@ def _with_more(rows: list[list[Cell]], total: int) -> list[list[Cell]]:
     if rows and total > len(rows):
         note = rows[-1][-1]
         text = note[0] if isinstance(note, tuple) else note
-        rows[-1][-1] = (f"{text}, and {total - len(rows):,} more", "dim")
+        more = f"{total - len(rows):,} more"  # it must not be what is cut off
+        rows[-1][-1] = (f"{text}, and {more}" if len(text) <= SHORT_NOTE else f"(and {more}) {text}", "dim")
     return rows
 
 

@@ -22,6 +22,7 @@ SCREEN_LINES: Final = 24
 FAILURES_MAX: Final = 3
 """Failed steps that are told in full; the others are named."""
 
+MORE_NAMED_MAX: Final = 20
 TAIL_LINES_MAX: Final = 20
 ASKED_MAX: Final = 4
 """Open gates, and interrupted steps, that are told in full."""
@@ -161,20 +162,34 @@ def _failures(state: State, failed: Sequence[int], room: int, paint: Paint, widt
     if state.outputs and state.outputs.error:
         what = f"the outputs of the run  {message(state.outputs.error)}"
         lines += ["", f"{paint('✗', STYLES['failed'])} {fit(what, width - 2)}", *_hint(state.outputs.error, width)]
-    shown = failed[:FAILURES_MAX]
-    for i in shown:
-        lines += ["", *_failure(state, i, max(1, room // len(shown) - 4), paint, width, logs)]
-    if len(failed) > len(shown):
-        rest = [state.graph.ids[i] for i in failed[len(shown) : len(shown) + 20]]
-        lines += [
-            "",
-            fit(f"  {len(failed) - len(shown):,} more failed: {names(rest, width - 30, total=len(failed) - len(shown))}", width),
-        ]
-    return lines
+    apart = _by_fan_out(state, failed)
+    shown = list(apart)[:FAILURES_MAX]
+    for of in shown:
+        first, *others = apart.pop(of)
+        lines += ["", *_failure(state, first, of, max(1, room // len(shown) - 4), paint, width, logs)]
+        lines += _more(state, others, width, f" of `{visible(state.graph.ids[of])}`")
+    rest = [i for members in apart.values() for i in members]
+    return [*lines, *([""] if rest else []), *_more(state, rest, width)]
 
 
-def _failure(state: State, i: int, tail_lines: int, paint: Paint, width: int, logs: Logs | None) -> list[str]:
-    """A failed step: its error, what it said last, whom it took along, and where its log is."""
+def _by_fan_out(state: State, failed: Sequence[int]) -> dict[int, list[int]]:
+    """Failed steps by the outermost fan-out that they belong to; others by themselves. It fails with its instances, so they tell
+    more; itself it counts only if it has failed alone."""
+    found: dict[int, list[int]] = {}
+    for i in failed:
+        fans = [j for j in (i, *state.graph.above(i)) if state.steps[j].for_each is not None]
+        found.setdefault(fans[-1] if fans else i, []).append(i)
+    return {of: [i for i in members if state.attempts[i]] or members for of, members in found.items()}
+
+
+def _more(state: State, steps: Sequence[int], width: int, of: str = "") -> list[str]:
+    """How many more have failed, and which."""
+    named = names([state.graph.ids[i] for i in steps[:MORE_NAMED_MAX]], width - 30 - len(of), total=len(steps))
+    return [fit(f"  {len(steps):,} more{of} failed: {named}", width)] if steps else []
+
+
+def _failure(state: State, i: int, of: int, tail_lines: int, paint: Paint, width: int, logs: Logs | None) -> list[str]:
+    """A failed step: its error, what it said last, whom it, or the fan-out `of`, took along, and where its log is."""
     error, attempts = state.errors[i], state.attempts[i]
     tried = f" ({attempt_words(attempts, state.steps[i])})" if attempts > 1 else ""
     step = visible(state.graph.ids[i])
@@ -183,7 +198,7 @@ def _failure(state: State, i: int, tail_lines: int, paint: Paint, width: int, lo
     margin = "  " + paint("│", "dim") + " "
     lines += [margin + fit(line, width - 4) for line in last_lines(error.tail, min(tail_lines, TAIL_LINES_MAX))]
     lines += _hint(error, width)
-    skipped = _skipped_because(state, i)
+    skipped = [step for by in dict.fromkeys((i, of)) for step in _skipped_because(state, by)]
     if skipped:
         lines.append(fit(f"  {plural(len(skipped), 'step')} skipped because of it: {names(skipped, width - 40)}", width))
     log = logs(state.graph.ids[i], attempts) if logs and attempts else ""
