@@ -16,8 +16,9 @@ from weft.model.workflow import Approve, Pool, Retry, Sleep, Workflow
 from weft.sim.random_workflow import random_faults, random_limits, random_workflow
 from weft.sim.world import World
 from weft.views.fans import Fans
-from weft.views.scene import ROWS_MAX, Scene, Shortlist
+from weft.views.scene import ROWS_MAX, Scene
 from weft.views.text import Paint, width_painted
+from weft.views.waiting import Shortlist
 
 
 def scene_of(tale: Tale) -> Scene:

@@ -46,8 +46,8 @@ class PoolNumbers(msgspec.Struct, frozen=True, kw_only=True):
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True):
     """What a run reports. `held_s`: step-seconds of waiting by cause, which is `max_parallel`, a pool's name, that name after
-    `rate`, `breaker` or `reserved`, `max_parallel of` a step, `backoff`, or `gate`, `interrupted`: how long gates were open and steps
-    interrupted before an engine."""
+    `rate`, `breaker` or `reserved`, `max_parallel of` a step, `backoff`, or `gate` and `interrupted`: how long an engine
+    saw gates open and steps interrupted."""
 
     steps: list[StepNumbers]
     counts: dict[str, int]

@@ -13,7 +13,8 @@ from weft.core import facts as f
 from weft.core.facts import Fact
 from weft.core.state import State
 from weft.core.status import Status
-from weft.views.text import names, visible
+from weft.views.text import Cell, names, visible
+from weft.views.waiting import since
 
 Section: TypeAlias = Literal["to approve", "running", "stopping", "backing off"]
 """Where a fan-out is shown: by the first of these that one of its steps is."""
@@ -152,6 +153,14 @@ class Fans:
             if section:
                 self.sections[section][g] = None
             fan.section = section
+
+    def rows(self, section: Section, now: float, count: int) -> list[list[Cell]]:
+        """At most so many fan-outs of a section, each with what its instances are doing."""
+        return [self.row(g, now) for g in islice(self.sections[section], count)]
+
+    def row(self, g: int, now: float) -> list[Cell]:
+        began = self.fans[g].since
+        return [("", ""), visible(self._state.graph.ids[g]), "" if began is None else since(began, now), (self.words(g), "dim")]
 
     def words(self, g: int) -> str:
         """`12 of 400 done, 2 failed, 3 held, 8 running: web, shop and 6 more`."""

@@ -4,24 +4,20 @@
 - Making the rows costs what is shown, plus the kinds of demand; never the number of steps.
 """
 
-from collections.abc import Callable, Iterator
-from heapq import heappop, heappush
 from itertools import islice
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from weft.core import facts as f
 from weft.core.apply import apply
-from weft.core.curbs import Cause
-from weft.core.demand import TOTAL, WAITING, Rank
+from weft.core.demand import Rank
 from weft.core.facts import Fact
-from weft.core.lacks import lack
 from weft.core.state import State
 from weft.core.status import Status
 from weft.model.units import format_duration
-from weft.views.asked import interrupted_words
 from weft.views.fans import Fans, Section
 from weft.views.story import STOPPED, attempt_words, message
 from weft.views.text import STYLES, Cell, Paint, fit, names, pad, percent, plural, table, visible
+from weft.views.waiting import NAMED_MAX, HeldSteps, Questions, Shortlist, since
 
 ROWS_MAX: Final = 25
 """More rows than these push what has scrolled by off a usual screen."""
@@ -32,9 +28,6 @@ SIDE_ROWS_MAX: Final = 3
 ROOMY_ROWS: Final = 14
 """From so many rows on, sections other than `running` may have more than one."""
 
-KINDS_NAMED_MAX: Final = 32
-"""Kinds of demand that are looked into for names of held steps."""
-
 COLUMNS_WIDTH_MIN: Final = 32
 """On a narrower terminal there is only the progress."""
 
@@ -43,52 +36,20 @@ NAME_WIDTH_MAX: Final = 24
 TIME_WIDTH: Final = len("59m59s")
 """Least widths, so that columns stand still while rows come and go."""
 
-NAMED_MAX: Final = 8
 SHORT_NOTE: Final = 32
 """Characters that are there on most terminals after the columns before."""
 BAR_WIDTH_MAX: Final = 40
 BAR_WIDTH_MIN: Final = 8
-
-T = TypeVar("T", Rank, tuple[float, int])
-
-
-class Shortlist(Generic[T]):
-    """The least few of many items, any of which may cease to count at any time. An item that no longer counts is found, and
-    dropped, only when it comes to the front."""
-
-    def __init__(self) -> None:
-        self._heap: list[T] = []
-
-    def add(self, item: T) -> None:
-        heappush(self._heap, item)
-
-    def least(self, count: int, counts: Callable[[T], bool]) -> list[T]:
-        return least(self._heap, count, counts)
-
-
-def least(heap: list[T], count: int, counts: Callable[[T], bool]) -> list[T]:
-    """The `count` least items of a heap that still count, in order and each once; what does not count is dropped."""
-    found: list[T] = []
-    while heap and len(found) < count:
-        item = heappop(heap)
-        if counts(item) and item not in found[-1:]:
-            found.append(item)
-    for item in found:
-        heappush(heap, item)
-    return found
 
 
 class Scene:
     """`see` takes each fact once, in order; `rows` may be asked for at any time after the first."""
 
     def __init__(self) -> None:
-        self.state = State()
         self._running: Shortlist[Rank] = Shortlist()
         self._backing_off: Shortlist[tuple[float, int]] = Shortlist()
         self._stopping: dict[int, None] = {}
-        self._asking: dict[str | int, None] = {}
-        """Gates by name, interrupted steps by number; those that need no answer any more are dropped when they are met."""
-        self._fans = Fans(self.state)
+        self._look_at(State())
         self._failed: list[int] = []
         self._skipped = 0
         self._cancelled = 0
@@ -99,8 +60,7 @@ class Scene:
     def of(cls, state: State) -> "Scene":
         """The scene that a state shows. Its worklists may be emptied of what no longer counts."""
         scene = cls()
-        scene.state = state
-        scene._fans = Fans(state)
+        scene._look_at(state)
         scene._name_width = _name_width(state)
         for i in state.alive:
             if i not in scene._fans.of:
@@ -109,7 +69,6 @@ class Scene:
             scene._running.add(state.demands.rank[g])
         for i, until in state.backoff_until.items():
             scene._backing_off.add((until, i))
-        scene._asking.update(dict.fromkeys([*state.asking, *state.interrupted]))
         scene._failed = [i for i in state.errors if state.status[i] is Status.FAILED]
         scene._skipped = len(state.skips)
         scene._reused = state.status.count(Status.REUSED)
@@ -133,9 +92,9 @@ class Scene:
             case f.BackoffStarted():
                 self._backing_off.add((fact.until, state.graph.index[fact.step]))
             case f.GateOpened():
-                self._asking[fact.gate] = None
+                self._questions.add(fact.gate)
             case f.StepInterrupted():
-                self._asking[state.graph.index[fact.step]] = None
+                self._questions.add(state.graph.index[fact.step])
             case f.StepFailed():
                 self._failed.append(state.graph.index[fact.step])
             case f.StepsSkipped():
@@ -144,6 +103,12 @@ class Scene:
                 self._cancelled += 1
             case f.RetryRequested():
                 self._failed, self._skipped, self._cancelled = [], 0, 0
+
+    def _look_at(self, state: State) -> None:
+        self.state = state
+        self._fans = Fans(state)
+        self._held = HeldSteps(state)
+        self._questions = Questions(state, self._fans.of)
 
     def _note(self, i: int) -> None:
         """Step i runs, or is being stopped. A fan-out stands for all of its steps."""
@@ -177,7 +142,7 @@ class Scene:
     # ---- sections ----
 
     def _sections(self, now: float, room: int, width: int) -> list[list[list[Cell]]]:
-        held = self._held(max(now, self.state.now))
+        held = self._held.by_lack(max(now, self.state.now))
         fans, alone = self._fans.sections, self._alone()
         side = SIDE_ROWS_MAX if room >= ROOMY_ROWS else 1
         wanted = {
@@ -196,13 +161,14 @@ class Scene:
             more = min(count - granted[name], room)
             granted[name] += more
             room -= more
+        taken = LABEL_WIDTH + max(self._name_width, len("999,999 steps")) + TIME_WIDTH + len("  ") * 4 + 1
         return [
             self._failed_rows(granted["failed"]),
             self._asking_rows(now, granted["to approve"], alone["to approve"]),
             self._running_rows(now, granted["running"], wanted["running"]),
             self._stopping_rows(now, granted["stopping"], alone["stopping"]),
             self._backing_off_rows(now, granted["backing off"], alone["backing off"]),
-            self._held_rows(held, granted["held"], width, now),
+            _labelled("held", self._held.rows(held, granted["held"], width - taken, now)),
         ]
 
     def _alone(self) -> dict[Section, int]:
@@ -216,14 +182,6 @@ class Scene:
             "stopping": len(self._stopping),
         }
 
-    def _fan_rows(self, section: Section, now: float, count: int) -> list[list[Cell]]:
-        """At most so many fan-outs of a section, each with what its instances are doing."""
-        return [self._fan_row(g, now) for g in islice(self._fans.sections[section], count)]
-
-    def _fan_row(self, g: int, now: float) -> list[Cell]:
-        since = self._fans.fans[g].since
-        return [("", ""), self._id(g), "" if since is None else _since(since, now), (self._fans.words(g), "dim")]
-
     def _failed_rows(self, count: int) -> list[list[Cell]]:
         if not count:
             return []
@@ -234,30 +192,9 @@ class Scene:
 
     def _asking_rows(self, now: float, count: int, alone: int) -> list[list[Cell]]:
         """What waits for a person, the first asked first."""
-        fans = self._fan_rows("to approve", now, count)
-        rows = [self._asking_row(of, now) for of in islice(self._asked(), count - len(fans))]
+        fans = self._fans.rows("to approve", now, count)
+        rows = self._questions.rows(count - len(fans), now)
         return _labelled("to approve", _with_more(rows + fans, alone + len(self._fans.sections["to approve"])))
-
-    def _asked(self) -> Iterator[str | int]:
-        """Gates and interrupted steps that belong to no fan-out. What needs no answer any more is forgotten."""
-        state, over = self.state, list[str | int]()
-        try:
-            for of in self._asking:
-                i = state.graph.index.get(of) if isinstance(of, str) else of
-                if of not in (state.asking if isinstance(of, str) else state.interrupted) or i in self._fans.of:
-                    over.append(of)  # a fan-out has a row for those
-                else:
-                    yield of
-        finally:
-            for of in over:
-                del self._asking[of]
-
-    def _asking_row(self, of: str | int, now: float) -> list[Cell]:
-        if isinstance(of, int):
-            return [("", ""), self._id(of), "", interrupted_words(self.state, of, self.state.interrupted[of])]
-        opened = self.state.gates[of]
-        left = "" if opened.until is None else f", {format_duration(max(0.0, round(opened.until - now)))} left"
-        return [("", ""), visible(of), _since(opened.at, now), f"{visible(opened.message)}{left}"]
 
     def _running_rows(self, now: float, count: int, total: int) -> list[list[Cell]]:
         shown = count - 1 if total > count else count
@@ -274,27 +211,27 @@ class Scene:
 
     def _running_row(self, i: int, now: float) -> list[Cell]:
         if i in self._fans.fans:
-            return self._fan_row(i, now)
+            return self._fans.row(i, now)
         step, attempt = self.state.steps[i], self.state.alive[i]
         notes = [
             f"of {format_duration(step.expect_s)} expected" if step.expect_s is not None else "",
             attempt_words(attempt.number, step) if attempt.number > 1 else "",
             visible(step.title),
         ]
-        return [("", ""), self._id(i), _since(attempt.started, now), (", ".join(filter(None, notes)), "dim")]
+        return [("", ""), self._id(i), since(attempt.started, now), (", ".join(filter(None, notes)), "dim")]
 
     def _stopping_rows(self, now: float, count: int, alone: int) -> list[list[Cell]]:
-        rows = self._fan_rows("stopping", now, count)
+        rows = self._fans.rows("stopping", now, count)
         for i in islice(self._stopping, count - len(rows)):
             attempt = self.state.alive[i]
             rows.append(
-                [("", ""), self._id(i), _since(attempt.started, now), (STOPPED[attempt.cause] if attempt.cause else "", "dim")]
+                [("", ""), self._id(i), since(attempt.started, now), (STOPPED[attempt.cause] if attempt.cause else "", "dim")]
             )
         return _labelled("stopping", _with_more(rows, alone + len(self._fans.sections["stopping"])))
 
     def _backing_off_rows(self, now: float, count: int, alone: int) -> list[list[Cell]]:
         until, fan = self.state.backoff_until, self._fans.of
-        rows = self._fan_rows("backing off", now, count)
+        rows = self._fans.rows("backing off", now, count)
         for when, i in self._backing_off.least(
             count - len(rows), lambda item: until.get(item[1]) == item[0] and item[1] not in fan
         ):
@@ -302,59 +239,6 @@ class Scene:
             number = attempt_words(self.state.attempts[i] + 1, self.state.steps[i])
             rows.append([("", ""), self._id(i), "", (f"{number} in {wait}", "dim")])
         return _labelled("backing off", _with_more(rows, alone + len(self._fans.sections["backing off"])))
-
-    def _held(self, now: float) -> dict[tuple[int, Cause] | None, list[int]]:
-        """Kinds of demand that have held steps, by what the first of each lacks: a pool, and why; None: it lacks nothing."""
-        state = self.state
-        free: dict[int, float] = {}
-        held: dict[tuple[int, Cause] | None, list[int]] = {}
-
-        def left(pool: int) -> float:
-            if pool not in free:
-                free[pool] = state.free(pool)
-            return free[pool]
-
-        for k, ready in enumerate(state.ready):
-            if ready:
-                found = lack(state, self._first_ready(k)[0][-1], left, now)
-                held.setdefault(None if found is None else (found.pool, found.cause), []).append(k)
-        return held
-
-    def _held_rows(self, held: dict[tuple[int, Cause] | None, list[int]], count: int, width: int, now: float) -> list[list[Cell]]:
-        state = self.state
-        sizes = {of: sum(len(state.ready[k]) for k in kinds) for of, kinds in held.items()}
-        rows: list[list[Cell]] = []
-        for lacking in sorted(held, key=lambda of: -sizes[of])[:count]:
-            ranks = [rank for k in held[lacking][:KINDS_NAMED_MAX] for rank in self._first_ready(k)]
-            ids = [self._id(rank[-1]) for rank in sorted(ranks)[:NAMED_MAX]]
-            told = self._lack(lacking, now)
-            room = width - len(told) - LABEL_WIDTH - max(self._name_width, len("999,999 steps")) - TIME_WIDTH - 9  # gaps
-            named = names(ids, max(room, 1), total=sizes[lacking])
-            rows.append([("", ""), plural(sizes[lacking], "step"), "", f"{told}: {named}"])
-        return _labelled("held", rows)
-
-    def _first_ready(self, k: int) -> list[Rank]:
-        ready = self.state.ready[k]
-        return least(self.state.queues[k], NAMED_MAX, lambda rank: rank[-1] in ready)
-
-    def _lack(self, lacking: tuple[int, Cause] | None, now: float) -> str:
-        if lacking is None:
-            return "nothing new is started" if self.state.halted else "about to start"
-        (pool, cause), demands, curbs = lacking, self.state.demands, self.state.curbs
-        name = visible(demands.pools[pool]) if pool > WAITING else demands.pools[TOTAL]
-        if cause == "reserved" and curbs.holder is not None:
-            return f"{name}, reserved for {self._id(curbs.holder)}"
-        if cause in ("rate", "breaker"):
-            opens, _ = curbs.closed(pool)
-            trial = curbs.trials.get(pool)
-            when = f"{self._id(trial)} tries" if trial is not None else f"next in {format_duration(max(0.0, opens - now))}"
-            return f"{cause} of {name}, {when}"
-        if cause == "lease":
-            runs = sorted({run for runs in self.state.leases.busy.values() for run in runs})
-            return f"{name}, held by other runs ({', '.join(map(visible, runs[:NAMED_MAX]))})" if runs else f"{name}, asked for"
-        slots, shown = curbs.slots(pool, self.state.limits) or 0, demands.spec[pool].shown
-        parts = ", in parts" if cause == "device" else ""
-        return f"{name}, {shown(slots - int(self.state.free(pool)))} of {shown(slots)} taken{parts}"
 
     def _id(self, i: int) -> str:
         return visible(self.state.graph.ids[i])
@@ -391,10 +275,6 @@ class Scene:
 
 def _name_width(state: State) -> int:
     return min(max(map(len, state.graph.ids), default=0), NAME_WIDTH_MAX)
-
-
-def _since(started: float, now: float) -> str:
-    return format_duration(int(max(0.0, now - started)))
 
 
 def _with_more(rows: list[list[Cell]], total: int) -> list[list[Cell]]:

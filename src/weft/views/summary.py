@@ -67,7 +67,7 @@ def render(
         for n, (label, text) in enumerate(rows)
     ]
     failed = _failed(state)
-    last = [line if "weft " in line else fit(line, width) for line in _go_on(state, run, failed)]  # commands stay whole
+    last = [line if "weft " in line else fit(line, width) for line in _go_on(state, run, failed, width)]  # commands stay whole
     left = height - len(lines) - len(last) - 2
     return "\n".join(["", *lines, *_failures(state, failed, left, paint, width, logs), *last])
 
@@ -218,7 +218,7 @@ def _skipped_because(state: State, i: int) -> list[str]:
 # ---- how to go on ----
 
 
-def _go_on(state: State, run: str, failed: Sequence[int]) -> list[str]:
+def _go_on(state: State, run: str, failed: Sequence[int], width: int) -> list[str]:
     if state.waiting:
         return ["", *asked_lines(state, visible(run), ASKED_MAX, state.interrupted)]
     if state.suspended:
@@ -232,4 +232,8 @@ def _go_on(state: State, run: str, failed: Sequence[int]) -> list[str]:
         return []
     step = quote(visible(state.graph.ids[failed[0]]))
     run = visible(run)
-    return ["", f"weft why {run} {step} · weft logs {run} {step} · weft retry {run}"]
+    lines = [f"weft why {run} {step}"]
+    for command in (f"weft logs {run} {step}", f"weft retry {run}"):  # a command stays whole
+        joined = f"{lines[-1]} · {command}"
+        lines[-1:] = [joined] if len(joined) <= width else [lines[-1], command]
+    return ["", *lines]
