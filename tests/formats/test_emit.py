@@ -190,7 +190,7 @@ def test_names_become_ours() -> None:
     assert last.needs == ("s_2nd_one", "shell")
     assert last.inputs == {"x": "${{ steps['s_2nd_one'].output }}"}
     assert last.condition.startswith("steps['s_2nd_one'].output == 'a'")
-    assert "# The step `2nd one` is called `s_2nd_one` here" in emit(EVERYTHING, {}, "x", "y")
+    assert "# `2nd one` is called `s_2nd_one` here" in emit(EVERYTHING, {}, "x", "y")
 
 
 def test_needs_that_references_say_are_not_written() -> None:

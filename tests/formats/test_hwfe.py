@@ -255,3 +255,30 @@ def test_places_of_steps() -> None:
     text = steps('  first = { code = "x" },\n  ["second"] = { code = "x" }')
     loaded = read(text)
     assert [loaded.places(step).line for step in ("first", "second")] == [2, 3]
+
+
+ODD = ["a/b[1]", 'it\'s \\"odd\\" \\\\ ${{ x }}', "x y\\n", "--all"]
+
+
+def test_names_may_be_any_text(tmp_path: Path) -> None:
+    """They are data: of expressions, of paths and of the command line."""
+    body = "".join(f'["{name}"] = {{ code = "function run() return {n} end" }},\n' for n, name in enumerate(ODD))
+    listed = ", ".join(f'"{name}"' for name in ODD)
+    body += f"all = {{ language = 'python', depends_on = {{ {listed} }}, code = 'def run(inputs): return inputs' }}"
+    outputs, _, code = run(tmp_path, steps(body))
+    names = [json.loads(f'"{name}"') for name in ODD]
+    assert code == 0
+    assert outputs["all"] == {name: n for n, name in enumerate(names)}
+    assert outputs.keys() == {*names, "all"}
+
+
+def test_odd_names_become_ours_when_a_file_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "w.lua").write_text(steps('["a b"] = { code = "x" }, c = { depends_on = {"a b"}, code = "x" }'))
+    done = subprocess.run([str(WEFT), "import", "w.lua"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert "# `a%20b` is called `a_20b` here" in done.stdout
+    assert "steps['a_20b'].output" in done.stdout
+
+
+def test_a_cycle_tells_the_names_of_the_file() -> None:
+    loaded = read(steps('["a/b"] = { depends_on = {"c"}, code = "x" }, c = { depends_on = {"a/b"}, code = "x" }'))
+    assert any("a/b → c → a/b" in problem.message for problem in loaded.problems)

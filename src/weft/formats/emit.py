@@ -48,10 +48,7 @@ def emit(workflow: Workflow, words: Mapping[str, str], source: str, system: str)
     lines = [f"# From {shown(source)}, {system}."]
     if workflow.first_layer:
         lines.append(f"# Layers are counted from 0 here, from {workflow.first_layer} there.")
-    lines += [
-        f"# The step `{shown(old)}` is called `{new}` here: names have letters, digits, `_` and `-`."
-        for old, new in names.items()
-    ]
+    lines += [f"# `{shown(old)}` is called `{new}` here: names have letters, digits, `_` and `-`." for old, new in names.items()]
     bare = _read(_text_of(spelled(needless(plain)), {})).workflow
     return "\n".join([*lines, _text_of(spelled(plain, bare), dict(words))])
 

@@ -2,6 +2,7 @@
 
 - Its steps get the outputs of the steps that they depend on, by name, each language in its own way. That is done by constant code
   of ours around the author's code (`hwfe_code`); no value ever becomes program text.
+- A name may be any text; what an id cannot hold is escaped in it.
 - The file has no order of its own, a Lua table has none: steps stand as they do in the text.
 - A failed step ends the run, and what runs beside it may end.
 """
@@ -17,6 +18,7 @@ from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.lua_source import function_source
 from weft.formats.shapes import described, quoted
 from weft.model.cycle import find_cycle
+from weft.model.paths import escaped
 from weft.model.tokens import shown
 from weft.model.workflow import Action, Step, Value, Workflow
 
@@ -70,11 +72,11 @@ def load(document: Document, findings: Findings, name: str, execution: Execution
 
 def step_path(document: Document, step: str) -> Path:
     """The path of a step in the document."""
-    return ("workflow", "steps", step)
+    return ("workflow", "steps", next(name for name in document.value["workflow"]["steps"] if escaped(name) == step))
 
 
-def _output_of(step: str) -> str:
-    return f"${{{{ steps['{step}'].output }}}}"
+def _output_of(name: str) -> str:
+    return f"${{{{ steps['{escaped(name)}'].output }}}}"
 
 
 class _Loader:
@@ -105,7 +107,7 @@ class _Loader:
             name=title,
             description=description,
             steps=tuple(steps),
-            outputs={step.id: _output_of(step.id) for step in steps},
+            outputs={name: _output_of(name) for name in self.steps},
             max_parallel=execution.max_parallel_steps or "auto",
             schedule="dataflow" if execution.parallel else "sequential",
             first_layer=1,
@@ -136,7 +138,15 @@ class _Loader:
         if action is None:
             return None
         inputs = {need: _output_of(need) for need in needs}
-        return Step(id=id_, action=action, needs=tuple(needs), inputs=inputs, output="json", on_error="stop", drain=True)
+        return Step(
+            id=escaped(id_),
+            action=action,
+            needs=tuple(map(escaped, needs)),
+            inputs=inputs,
+            output="json",
+            on_error="stop",
+            drain=True,
+        )
 
     def _depends_on(self, id_: str, fields: Mapping[str, Value], path: Path) -> list[str]:
         given = fields.get("depends_on", {})
@@ -203,11 +213,12 @@ class _Loader:
 
     def _report_cycles(self, steps: list[Step]) -> None:
         number = {step.id: n for n, step in enumerate(steps)}
+        names = {escaped(name): name for name in self.steps}
         needs = [[number[need] for need in step.needs if need in number] for step in steps]
         cycle = find_cycle(needs)
         if cycle is None:
             return
-        ids = [steps[n].id for n in cycle]
+        ids = [names[steps[n].id] for n in cycle]
         edges = list(zip(ids, ids[1:] + ids[:1], strict=True))
         places = [Where(("workflow", "steps", id_, "depends_on")) for id_, _ in edges]
         self.findings.add(

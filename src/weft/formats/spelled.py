@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -102,19 +102,10 @@ def comparable(workflow: Workflow) -> Workflow:
 
 
 def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
-    """The workflow with names of steps that the native format has, and the new name of each step that has one."""
-    names: dict[str, str] = {}
-    taken = {step.id for step in workflow.steps}
-    for step in workflow.steps:
-        if not re.fullmatch(NAME, step.id):
-            base = re.sub(r"[^A-Za-z0-9_-]+", "_", step.id)[:100]
-            base = base if re.match(r"[A-Za-z_]", base) else f"s_{base}"
-            name, n = base, 1
-            while name in taken:
-                name, n = f"{base}_{n + 1}", n + 1
-            taken.add(name)
-            names[step.id] = name
-    if not names:
+    """The workflow with names of steps and outputs that the native format has, and the new name of each that has one."""
+    names = _fitting([step.id for step in workflow.steps])
+    outputs = _fitting(list(workflow.outputs))
+    if not names and not outputs:
         return workflow, {}
 
     def new(found: re.Match[str]) -> str:
@@ -132,7 +123,24 @@ def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
         )
         for step in plain.steps
     ]
-    return msgspec.structs.replace(plain, steps=tuple(steps)), names
+    results = {outputs.get(name, name): value for name, value in plain.outputs.items()}
+    return msgspec.structs.replace(plain, steps=tuple(steps), outputs=results), {**outputs, **names}
+
+
+def _fitting(given: Sequence[str]) -> dict[str, str]:
+    """A name of ours for each of these that is none; no two are the same."""
+    found, taken = dict[str, str](), set(given)
+    for old in given:
+        if not re.fullmatch(NAME, old):
+            base = re.sub(r"[^A-Za-z0-9_-]+", "_", old)[:100]
+            base = base if re.match(r"[A-Za-z_]", base) else f"s_{base}"
+            name, n = base, 1
+            while name in taken:
+                n += 1
+                name = f"{base}_{n}"
+            taken.add(name)
+            found[old] = name
+    return found
 
 
 def _in_texts(value: Value, change: Callable[[str], str]) -> bytes:
