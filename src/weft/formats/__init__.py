@@ -8,6 +8,7 @@
 
 import gc
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -154,6 +155,8 @@ def _loaded(
 def _read(data: bytes, name: str, budgets: Budgets, outside: "Outside") -> "tuple[Document | None, list[Problem]]":
     from weft.formats.lua_source import read_lua, recognises_text
 
+    if name.lower().endswith((".py", ".pyw")):
+        return None, [_python(name)]
     if recognises_text(data, name):
         return read_lua(data[: budgets.yaml_bytes_max + 1], name, outside.evaluate_lua)
     json = is_json(data, name)
@@ -170,6 +173,14 @@ def _read(data: bytes, name: str, budgets: Budgets, outside: "Outside") -> "tupl
     from weft.formats.yaml_source import read_yaml
 
     return read_yaml(data, name, budgets.depth_max, budgets.alias_nodes_max)
+
+
+def _python(name: str) -> Problem:
+    """What is said of a file of Python, which is no workflow, but whose functions steps can call."""
+    module = PurePath(name).stem
+    known = module if module.isidentifier() else "module"
+    hint = f"let the steps of a workflow file call its functions: `steps: {{ first: {{ python: {known}:FUNCTION }} }}`"
+    return Problem(code="W122", message="this is a file of Python, and no workflow", place=Place(name), hint=hint)
 
 
 def is_json(data: bytes, name: str) -> bool:
