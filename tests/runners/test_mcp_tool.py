@@ -15,7 +15,7 @@ import pytest
 from tools import COMMAND, listen, tool_runner
 
 from weft.host import procfs
-from weft.model.output import ErrorRecord
+from weft.model.output import ErrorRecord, Usage
 from weft.model.workflow import Server, Tool, Value
 from weft.ports import Ended
 from weft.runners import mcp_stdio, mcp_tool
@@ -75,6 +75,16 @@ def test_an_error_of_the_tool_is_a_failure_with_its_text(tmp_path: Path, server:
     assert record.message.endswith("no such page")
     assert record.tail.endswith("no such page\nand more")
     assert record.exception == "ToolError"
+
+
+def test_a_tool_tells_what_it_used(tmp_path: Path) -> None:
+    good, refused, odd = call(
+        tmp_path, ("t/spend", {"tokens": 7}), ("t/spend", {"tokens": 7, "wrong": True}), ("t/spend", {"tokens": -1})
+    )
+    assert (good.outcome, good.usage) == ("ok", Usage(tokens_in=7, cost=0.5))
+    assert (refused.usage, error(refused).retry_after_s) == (Usage(tokens_in=7, cost=0.5), 3.0)
+    assert (error(odd).kind, odd.payload) == ("invalid_output", None)
+    assert error(odd).message.startswith("what the tool says that it used cannot be read: ")
 
 
 HOSTILE = ['"; touch X #', "$(touch X)", "a\nb", "--flag", "nul \0 inside", "\u2028${{ 1 }}`", "é" * 5_000_000]

@@ -54,6 +54,13 @@ def picture() -> CallToolResult:
 
 
 @server.tool(structured_output=False)
+def spend(tokens: int, wrong: bool = False) -> CallToolResult:
+    """It tells what it used, and when to come again."""
+    used = {"tokens_in": tokens, "cost": 0.5, "retry_after": 3}
+    return CallToolResult(content=[TextContent(type="text", text="done")], is_error=wrong, _meta={"weft/usage": used})
+
+
+@server.tool(structured_output=False)
 def fail(why: str = "as told") -> str:
     raise ToolError(f"{why}\nand more")
 

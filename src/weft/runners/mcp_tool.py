@@ -20,6 +20,7 @@ import msgspec
 from weft import __version__
 from weft.host.children import Children
 from weft.host.outcome import last_lines, tail
+from weft.host.usage import told
 from weft.model.output import ErrorRecord
 from weft.model.suggest import did_you_mean
 from weft.model.workflow import Server, Tool
@@ -41,6 +42,8 @@ REAP_S: Final = 1.0
 PAGES_MAX: Final = 100
 """Pages of a list of tools; a server that never comes to an end of them is broken."""
 MESSAGE_CHARS_MAX: Final = 500
+USAGE: Final = "weft/usage"
+"""Under this name of its metadata a result tells what it used, as `$WEFT_USAGE` would."""
 IDEMPOTENCY: Final = "weft/idempotencyKey"
 """Under this name of its metadata a call carries the key that is equal over the attempts of a step."""
 
@@ -93,7 +96,7 @@ class ToolRunner(TaskRunner):
             session.calls -= 1
             if session.is_over and not session.calls:
                 self._leave(action.server, session)
-        return _ended(job, f"{action.server}/{action.name}", result)
+        return told(_ended(job, f"{action.server}/{action.name}", result), (result.meta or {}).get(USAGE))
 
     def _session(self, name: str, cwd: str) -> "_Session":
         session = self._sessions.get(name)
