@@ -257,6 +257,14 @@ def test_places_of_steps() -> None:
     assert [loaded.places(step).line for step in ("first", "second")] == [2, 3]
 
 
+def test_four_tasks_that_sleep_do_so_at_once(tmp_path: Path) -> None:
+    """How long that takes, benchmarks/hwfe.py measures."""
+    text = DEMO.with_name("four_sleeps.lua").read_text()
+    outputs, said, code = run(tmp_path, text, HWFE_EXECUTION_MODE="parallel", HWFE_MAX_PARALLEL_STEPS="4")
+    assert (outputs["merge"], code) == ("merged", 0)
+    assert "possible here, at most 4 at once" in said
+
+
 ODD = ["a/b[1]", 'it\'s \\"odd\\" \\\\ ${{ x }}', "x y\\n", "--all"]
 
 
