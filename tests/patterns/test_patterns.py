@@ -105,6 +105,12 @@ def test_a_chain(tmp_path: Path) -> None:
     played = play(tmp_path, "chain")
     text = "The warp is held. The weft goes through. The shed opens."
     assert played.outputs == {"title": "On looms", "text": text}
+    record = json.loads(weft(tmp_path, "show", "@", "--json").stdout)
+    asked = record["steps"][0]
+    assert (asked["step"], asked["status"], asked["attempts"], asked["run_s"] > 0) == ("outline", "succeeded", 1, True)
+    assert asked["usage"]["tokens_in"] < record["numbers"]["usage"]["tokens_in"]
+    one = json.loads(weft(tmp_path, "show", "@", "--step", "outline", "--json").stdout)
+    assert one["attempts"][0]["started_at"] < one["attempts"][0]["ended_at"]
     again = play(tmp_path, "chain")
     assert again.outputs == played.outputs
     assert again.order("attempt_started") == ["check"], "what was asked before is not asked again"

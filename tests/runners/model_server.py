@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, {}, _completion(model, answer(asked)))
 
     def _send(self, status: int, headers: dict[str, str], body: Any) -> None:
-        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        data = body.encode() if isinstance(body, str) else json.dumps(body, ensure_ascii=False).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name, value)

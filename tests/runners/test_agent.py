@@ -108,6 +108,15 @@ def test_data_is_a_block_that_nothing_in_it_can_end(tmp_path: Path, value: str) 
     assert json.loads(block) == {"a": value, value[:100]: [1, None]}
 
 
+@pytest.mark.parametrize("value", [*HOSTILE, "é" * 5_000_000], ids=range(len(HOSTILE) + 1))
+def test_texts_arrive_as_they_are(tmp_path: Path, value: str) -> None:
+    assert output(ask(tmp_path, "openai:echo", value, system=value)) == value
+    assert ASKED[-1]["messages"] == [{"role": "system", "content": value}, {"role": "user", "content": value}]
+    assert json.loads(
+        output(ask(tmp_path, "openai:echo", "x", {"a": value})).partition("<data>\n")[2].partition("\n</data>")[0]
+    ) == {"a": value}
+
+
 def test_an_answer_fits_its_schema(tmp_path: Path) -> None:
     assert output(ask(tmp_path, 'openai:say:{"score": 5}', schema=SCORE)) == {"score": 5}
     assert ASKED[-1]["response_format"]["json_schema"]["schema"]["properties"] == SCORE["properties"]
