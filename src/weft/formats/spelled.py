@@ -40,7 +40,7 @@ from weft.model.workflow import (
 )
 
 NOT_WRITTEN: Final = {
-    Workflow: ("banner", "first_layer", "steps"),
+    Workflow: ("banner", "first_layer", "steps", "together"),
     Step: ("id", "action", "wired", "each_if", "role", "matrix", "item"),
 }
 """What other systems show, and what stands elsewhere or follows from the rest."""
@@ -98,7 +98,7 @@ def comparable(workflow: Workflow) -> Workflow:
         output = step.output if isinstance(action, _TEXT_OUTPUT) else "json"
         return msgspec.structs.replace(step, action=action, output=output, needs=tuple(sorted(step.needs)))
 
-    return msgspec.structs.replace(workflow, banner=(), first_layer=0, steps=tuple(map(plain, workflow.steps)))
+    return msgspec.structs.replace(workflow, banner=(), together="", first_layer=0, steps=tuple(map(plain, workflow.steps)))
 
 
 def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:

@@ -340,6 +340,8 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the first layer is called in plans: the documents of other systems count from 1."""
     banner: tuple[str, ...] = ()
     """Lines that the system which the file was written for says at the start of a run."""
+    together: str = ""
+    """What that system says when steps start together, before their titles; `{count}` of them."""
     timeout_s: float | None = None
     """Seconds for the whole run, not counting those in which no engine works on it."""
     budget: Budget | None = None

@@ -113,7 +113,7 @@ def render(workflow: Workflow, limits: Limits, *, samples: Sequence[Sample] = ()
     schedule = "" if workflow.schedule == "dataflow" else f", schedule: {workflow.schedule}"
     size = f"{plural(len(workflow.steps), 'step')} in {plural(len(plan.layers), 'layer')}{schedule}"
     listed = len(plan.parts) <= LISTED_STEPS_MAX
-    lines = [f"{paint(visible(workflow.name), 'bold')}: {size}", ""]
+    lines = [f"{paint(visible(workflow.name), 'bold')}: {size}", *map(visible, workflow.banner), ""]
     lines += _steps(plan, paint, width) if listed else _layers(plan, paint, width)
     lines.append("")
     for label, text in _facts(plan, width - LABEL_WIDTH):

@@ -68,6 +68,7 @@ class Story:
         self.last_done = 0
         self.errors: dict[str, ErrorRecord] = {}
         self.attached = False
+        self.together = ""
         self.given = ""
         """What is still to be said of outputs that were taken from another run."""
         self._paint = paint
@@ -80,6 +81,7 @@ class Story:
         self._told_in_second = 0
         self._untold = False
         self._lines: list[str] = []
+        self.started: set[str] = set()
 
     @property
     def total(self) -> int:
@@ -98,10 +100,12 @@ class Story:
         return self._elapsed_s + max(0.0, now - self._at)
 
     def tell(self, facts: Iterable[Fact]) -> list[str]:
+        self.started.clear()
         for fact in facts:
             self._pass_time(fact)
             if tell := _TELL.get(type(fact)):
                 tell(self, fact)
+        self._say_together()
         lines, self._lines = self._lines, []
         return lines
 
@@ -140,6 +144,7 @@ class Story:
 
     def lay_out(self, created: f.RunCreated) -> None:
         self.run, self.name = visible(created.run), visible(created.workflow.name)
+        self.together = created.workflow.together
         self.steps = {step.id: step for step in created.workflow.steps}
         self._name_width = min(max(map(len, self.steps), default=0), NAME_WIDTH_MAX)
 
@@ -150,6 +155,12 @@ class Story:
     def count_success(self, step: str) -> None:
         self.counts["succeeded"] += 1
         self.last_done += self.steps[step].role == "finally"
+
+    def _say_together(self) -> None:
+        """That steps have started at once, in the words of the system that the file was written for."""
+        if self.together and len(self.started) > 1 and self.total <= FREE_STEPS_LIVE_MAX:
+            titles = [step.title or id_ for id_, step in self.steps.items() if id_ in self.started]
+            self.say_tail([self.together.format(count=len(titles)), *(f"  - {visible(title)}" for title in titles)])
 
     def _pass_time(self, fact: Fact) -> None:
         if self.attached and not isinstance(fact, f.EngineAttached | f.RetryRequested):
@@ -210,7 +221,7 @@ STOPPED: Final[dict[f.CancelCause, str]] = {
 
 def _created(story: Story, fact: f.RunCreated) -> None:
     story.lay_out(fact)
-    story.say_tail(fact.workflow.banner)
+    story.say_tail([visible(line) for line in fact.workflow.banner])
     taken = [step for step, given in fact.given.items() if given.output]
     for step, given in fact.given.items():
         if given.output is None:  # it stands for others, which are there at once
@@ -259,6 +270,7 @@ def _fingerprint(story: Story, fact: f.FingerprintTaken) -> None:
 
 def _started(story: Story, fact: f.AttemptStarted) -> None:
     story.alive[fact.step] = (fact.attempt, fact.at)
+    story.started |= {fact.step} if fact.attempt == 1 else set()
     if story.as_log:
         step = story.steps[fact.step]
         parts = [attempt_words(fact.attempt, step)] if fact.attempt > 1 else []
