@@ -15,6 +15,8 @@ from weft.model.workflow import Plugin, Python, Value
 from weft.ports import Ended, Executor, Job, JobKey, Report
 
 PLUGIN: Final = Path(guests.__file__).parent / "plugin.py"
+OURS: Final = {"weft.guests.node_runtime:run": str(PLUGIN.with_name("node_runtime.py"))}
+"""Targets that a worker finds by their path: the user's interpreter, in which it runs, need not have weft."""
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -50,6 +52,8 @@ class PythonRunner:
         if isinstance(job.action, Plugin):
             return Request(job.inputs, plugin=(job.action.package, job.action.name), guest=str(PLUGIN))
         assert isinstance(job.action, Python)
+        if guest := OURS.get(job.action.target):
+            return Request(job.inputs, guest=guest)
         return Request(job.inputs, job.action.code, job.action.target)
 
     def stop(self, key: JobKey, grace_s: float) -> None:
