@@ -73,6 +73,14 @@ def test_a_lua_file(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["both"] == ["hello", 5]
 
 
+def test_a_code_evolver_file(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("weft")), "run", str(EXAMPLES / "code_evolver" / "joke.json")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"french": "une blague sur weaving", "words": [4, 4]}
+    assert "Executing 2 steps in parallel:" in done.stderr
+
+
 def test_languages(tmp_path: Path) -> None:
     done = run(tmp_path, "languages")
     assert done.returncode == 0, done.stderr

@@ -143,13 +143,14 @@ def refuse_unasked(loaded: Loaded, data: bytes, settings: Settings) -> None:
 def _outside() -> Outside:
     """What files of other systems need beside themselves."""
     from weft.host.programs import evaluate_lua
+    from weft.host.source import read_folder
 
     def files() -> dict[str, bytes]:
-        from weft.formats.hwfe_config import FILES
+        from weft.formats.hwfe_config import FILES  # those of Code Evolver have the same names
 
         return {name: Path(name).read_bytes() for name in (*FILES, ".env") if Path(name).is_file()}
 
-    return Outside(evaluate_lua=evaluate_lua, files=files, variables=os.environ)
+    return Outside(evaluate_lua=evaluate_lua, files=files, folder=read_folder, variables=os.environ)
 
 
 def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:

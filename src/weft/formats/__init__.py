@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weft.formats.document import Document
     from weft.formats.flows import Beside, Read, Sources
 
-FORMATS = ("native", "wfformat", "hwfe")
+FORMATS = ("native", "wfformat", "hwfe", "evolver")
 
 PROBLEMS_MAX = 1000
 """More than a person reads; a generated file with one mistake in each step must not cost gigabytes."""
@@ -40,10 +40,11 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
     """What a format may need that is not in the file itself: somebody to evaluate a file that is a program, the configuration
-    files of its system in the current folder by name, and the environment."""
+    files of its system in the current folder by name, the files of a folder (YAML, JSON, Python), and the environment."""
 
     evaluate_lua: Callable[[str], Mapping[str, Any]] | None = None
     files: Callable[[], Mapping[str, bytes]] = dict
+    folder: Callable[[str], Mapping[str, bytes]] | None = None
     variables: Mapping[str, str] = {}
 
 
@@ -90,7 +91,7 @@ def load(
         if not sources.problems:
             return loaded
         problems = [*loaded.problems, *sources.problems]
-        return _loaded(None, problems, loaded.format, loaded.places, contents=sources.contents)
+        return _loaded(loaded.workflow, problems, loaded.format, loaded.places, contents=sources.contents)
     finally:
         if collecting:
             gc.enable()
@@ -123,6 +124,11 @@ def _load(
         from weft.formats.hwfe_config import read_config
 
         workflow = module.load(document, findings, name, read_config(outside.files(), outside.variables).execution)
+    elif form == "evolver":
+        from weft.formats import evolver as module
+        from weft.formats.evolver_config import read_mode
+
+        workflow = module.load(document, findings, name, sources, outside.folder, read_mode(outside.files()))
     problems += findings.problems(document)
 
     def places(step: str) -> Place:
@@ -153,12 +159,16 @@ def _loaded(
 
 
 def _read(data: bytes, name: str, budgets: Budgets, outside: "Outside") -> "tuple[Document | None, list[Problem]]":
+    from weft.formats.evolver_source import plan_within
+    from weft.formats.json_source import read_json
     from weft.formats.lua_source import read_lua, recognises_text
 
     if name.lower().endswith((".py", ".pyw")):
         return None, [_python(name)]
     if recognises_text(data, name):
         return read_lua(data[: budgets.yaml_bytes_max + 1], name, outside.evaluate_lua)
+    if plan := plan_within(data, name):
+        return read_json(plan, name, budgets.depth_max)
     json = is_json(data, name)
     bytes_max = budgets.json_bytes_max if json else budgets.yaml_bytes_max
     if len(data) > bytes_max:
@@ -167,8 +177,6 @@ def _read(data: bytes, name: str, budgets: Budgets, outside: "Outside") -> "tupl
         hint = "raise the limit with --size-max" + ("" if json else ", or write it as JSON, which is read much faster")
         return None, [Problem(code="W104", message=message, place=Place(name), hint=hint)]
     if json:
-        from weft.formats.json_source import read_json
-
         return read_json(data, name, budgets.depth_max)
     from weft.formats.yaml_source import read_yaml
 
@@ -194,13 +202,15 @@ def is_json(data: bytes, name: str) -> bool:
 
 def _recognise(value: Any, findings: Any) -> str:
     """The format that the content is in; empty if it is none, which is reported."""
-    from weft.formats import native, wfformat
+    from weft.formats import evolver, native, wfformat
     from weft.formats.document import Where
     from weft.formats.shapes import quoted
     from weft.model.spec import RECORDS
 
     if wfformat.recognises(value):
         return "wfformat"
+    if evolver.recognises(value):
+        return "evolver"
     if native.recognises(value):
         return "native"
     hint = "the smallest workflow is `steps: { hello: { run: echo hello } }`"

@@ -26,9 +26,9 @@ def imported(loaded: Loaded, source: str) -> str:
 
     Raises UsageError if it holds what the native format cannot, such as an empty key.
     """
-    from weft.formats import hwfe, native, wfformat
+    from weft.formats import evolver, hwfe, native, wfformat
 
-    modules = {"native": native, "wfformat": wfformat, "hwfe": hwfe}
+    modules = {"native": native, "wfformat": wfformat, "hwfe": hwfe, "evolver": evolver}
     module: Any = modules[loaded.format]
     assert loaded.workflow is not None, "only files without problems are imported"
     text = emit(loaded.workflow, module.WORDS, source, module.SYSTEM)

@@ -16,6 +16,7 @@ import msgspec
 from weft.formats import hwfe_code
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.lua_source import function_source
+from weft.formats.python_code import python_error
 from weft.formats.shapes import described, quoted
 from weft.model.cycle import find_cycle
 from weft.model.paths import escaped
@@ -185,7 +186,7 @@ class _Loader:
         code = self._code(id_, fields, path, language)
         if code is None:
             return None
-        if language == "python" and (error := hwfe_code.python_error(code)):
+        if language == "python" and (error := python_error(code)):
             self._wrong(f"the Python code of `{shown(id_)}` cannot be read: {error}", (*path, "code"), code="W608")
             return None
         return hwfe_code.MAKERS[language](code, has_inputs)

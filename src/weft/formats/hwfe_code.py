@@ -115,17 +115,4 @@ def language_of(action: Action) -> str:
     return "javascript" if isinstance(action, Js) else type(action).__name__.lower()
 
 
-def python_error(code: str) -> str:
-    """Why the code is no Python, or nothing."""
-    import ast
-
-    try:
-        ast.parse(code)
-    except SyntaxError as error:
-        return f"{error.msg} (line {error.lineno} of it)"
-    except (ValueError, RecursionError, MemoryError) as error:
-        return str(error) or "it is nested too deeply"
-    return ""
-
-
 MAKERS: Final = {"lua": lua, "python": python, "shell": shell, "javascript": javascript}

@@ -90,3 +90,16 @@ def _binds_run(node: ast.AST) -> bool:
     if isinstance(node, ast.Name):
         return node.id == "run" and isinstance(node.ctx, ast.Store)
     return isinstance(node, ast.alias) and (node.asname or node.name) in ("run", "*")
+
+
+def python_error(code: str) -> str:
+    """Why the code is no Python, or nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(code)
+    except SyntaxError as error:
+        return f"{error.msg} (line {error.lineno} of it)"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return str(error) or "it is nested too deeply"
+    return ""

@@ -18,6 +18,11 @@ XZ_MEMORY_MAX_BYTES = 256 << 20
 
 CHUNK_BYTES = 1 << 20
 
+FOLDER_FILES_MAX = 5_000
+FOLDER_BYTES_MAX = 64 << 20
+"""Of the definitions in a folder: the largest that is known has a few hundred, of a kilobyte each."""
+FOLDER_SUFFIXES = (".yaml", ".yml", ".json", ".py")
+
 
 def read_source(path: str | os.PathLike[str], size_max: int = SIZE_MAX_BYTES) -> tuple[bytes | None, list[Problem]]:
     """The content, or a problem. A file called `*.xz` is decompressed; `size_max` (bytes) holds before and after that.
@@ -95,6 +100,25 @@ def _unreadable(name: str, error: OSError | ValueError) -> Problem:
     reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
     hint = f"`chmod u+r {name}`, or ask its owner" if isinstance(error, PermissionError) else "check the name and the disk"
     return _problem("W103", f"`{name}` cannot be read: {reason}", name, hint)
+
+
+def read_folder(path: str) -> dict[str, bytes]:
+    """The files of a folder and the folders in it that define something, by name. One that cannot be read is not among them."""
+    found: dict[str, bytes] = {}
+    size = 0
+    for folder, inside, names in os.walk(path):
+        inside[:] = sorted(name for name in inside if not name.startswith((".", "__")))
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            if not name.endswith(FOLDER_SUFFIXES):
+                continue
+            data, _ = read_source(file, FOLDER_BYTES_MAX - size)
+            if data is not None:
+                found[file] = data
+                size += len(data)
+            if len(found) >= FOLDER_FILES_MAX:
+                return found
+    return found
 
 
 def _sibling(path: Path) -> str:

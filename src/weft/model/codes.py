@@ -8,6 +8,7 @@ never changes its meaning.
 
 from weft.model.agent_codes import AGENT_CODES
 from weft.model.code import Code as Code
+from weft.model.evolver_codes import EVOLVER_CODES
 from weft.model.hwfe_codes import HWFE_CODES
 from weft.model.tool_codes import TOOL_CODES
 
@@ -453,4 +454,5 @@ CODES: dict[str, Code] = {
         "Order the pairs that are listed and check again; or use fewer globs.",
     ),
     **HWFE_CODES,
+    **EVOLVER_CODES,
 }

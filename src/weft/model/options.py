@@ -68,7 +68,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting(
         "format",
-        Choice(("native", "wfformat", "hwfe")),
+        Choice(("native", "wfformat", "hwfe", "evolver")),
         None,
         "Format of the workflow file, when its content does not tell.",
         env="",
