@@ -6,6 +6,7 @@ Nothing heavy is imported at the top: `check` needs no journal, and a run of she
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,7 +32,7 @@ from weft.ports import Journal, Observer, OutputStore
 
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
-    from weft.core.selection import Selection
+    from weft.core.selection import Chosen, Selection
     from weft.host.recording import Recorder
 
 WAITING_MAX: Final = 256
@@ -107,6 +108,7 @@ def start(
     *,
     source: str = "",
     digest: str = "",
+    parts: Mapping[str, str] | None = None,
     project: Path,
     time_scale: float = 1.0,
     reuse: bool = True,
@@ -115,16 +117,14 @@ def start(
 ) -> Result:
     """Create a run and drive it to its end or suspension. Raises UsageError before anything starts, MachineError at any time.
 
-    `before`: the folder of an earlier run, from which it takes what `selection` does not run, or what has not changed.
+    `source`, `digest`, `parts`: see `RunCreated`. `before`: the folder of an earlier run, from which it takes what `selection`
+    does not run, or what has not changed.
     """
     from weft import __version__
     from weft.core.selection import Selection
     from weft.earlier import first_choice, take_over
 
-    require_extras(workflow)
-    require_allowed(workflow, project)
-    if workflow.durability == "none" and asks_people(workflow):
-        raise UsageError("the workflow waits for people, who answer to its journal: `durability: none` keeps none")
+    _require(workflow, project)
     secrets = secret_values(workflow.secrets)
     chosen, earlier = first_choice(workflow, inputs, selection, before, str(project))
     run, folder, journal, store = _create(workflow, state_folder)
@@ -135,8 +135,7 @@ def start(
             journal.close()
             _remove(folder)
             raise
-    for step in chosen.changed:
-        options.say(f"`{step}` is not what it was in run {earlier.run if earlier else ''}; its output is taken all the same")
+    _say_what_is_old(chosen, options.say)
     created = f.RunCreated(
         at=0.0,
         run=run,
@@ -145,6 +144,7 @@ def start(
         seed=int.from_bytes(run.encode(), "big") % 2**32,
         source=source,
         digest=digest,
+        parts=dict(parts or {}),
         project=str(project),
         durability=workflow.durability,
         time_scale=time_scale,
@@ -159,6 +159,19 @@ def start(
     if workflow.durability == "none":
         _remove(folder)  # without a journal nobody could make sense of it
     return result
+
+
+def _require(workflow: Workflow, project: Path) -> None:
+    """Raises UsageError or MachineError if the workflow cannot run here."""
+    require_extras(workflow)
+    require_allowed(workflow, project)
+    if workflow.durability == "none" and asks_people(workflow):
+        raise UsageError("the workflow waits for people, who answer to its journal: `durability: none` keeps none")
+
+
+def _say_what_is_old(chosen: "Chosen", say: Callable[[str], None]) -> None:
+    for step in chosen.changed:
+        say(f"`{step}` is not what it was in run {chosen.given[step].run}; its output is taken all the same")
 
 
 def _remove(folder: Path) -> None:
@@ -183,6 +196,7 @@ def again(folder: Path, options: Options, selection: "Selection", limits: Limits
         options,
         source=created.source,
         digest=created.digest,
+        parts=created.parts,
         project=Path(created.project or "."),
         time_scale=created.time_scale,
         selection=selection,
@@ -359,12 +373,13 @@ def _refuse_unfit(state: State, run: str, then: list[f.Observed]) -> None:
 
 
 def _say_if_changed(created: f.RunCreated, say: Callable[[str], None]) -> None:
-    try:
-        changed = bool(created.digest) and sha256(Path(created.source).read_bytes()).hexdigest() != created.digest
-    except OSError:
-        return  # the run has all it needs
+    changed = []
+    for path, digest in [(created.source, created.digest), *created.parts.items()]:
+        with suppress(OSError):  # if it is gone: the run has all it needs
+            changed += [path] if digest and sha256(Path(path).read_bytes()).hexdigest() != digest else []
     if changed:
-        say(f"{created.source} has changed since run {created.run} began; the run goes on with what it began with")
+        named = f"{changed[0]} and {len(changed) - 1} more have" if changed[1:] else f"{changed[0]} has"
+        say(f"{named} changed since run {created.run} began; the run goes on with what it began with")
 
 
 def _drive(

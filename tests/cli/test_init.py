@@ -11,6 +11,7 @@ from weft.cli.init import TEMPLATES
     [
         ("start", {"said": "hello, world; the squares are [0,1,4,9,16]"}),
         ("pipeline", {"totals": {"Ada": 30, "Alan": 12}, "page": '2026-01-31: {"Ada":30,"Alan":12} (no headline)'}),
+        ("fan_out", {"total": {"rows": 26, "files": 3, "failed": []}}),
         ("build", {"package": "app-1.0.tar.gz"}),
     ],
 )

@@ -105,19 +105,27 @@ def test_a_second_engine_is_refused_by_name(weft: Weft) -> None:
     engine.communicate()
 
 
-def test_resume_says_when_the_file_has_changed(weft: Weft) -> None:
-    weft.write("hold.yaml", "steps: {a: {run: 'cat gate'}}\noutputs: {a: '${{ steps.a.output }}'}")
+@pytest.mark.parametrize(
+    ("changed", "said"), [("part", "part.yaml has changed since run"), ("both", "hold.yaml and 1 more have changed since run")]
+)
+def test_resume_says_when_a_file_has_changed(weft: Weft, changed: str, said: str) -> None:
+    weft.write("part.yaml", "steps: { b: { run: echo b } }")
+    weft.write(
+        "hold.yaml", "steps: {a: {run: 'cat gate'}, p: {flow: ./part.yaml, needs: a}}\noutputs: {a: '${{ steps.a.output }}'}"
+    )
     os.mkfifo(weft.folder / "gate")
     engine = weft.start("run", "hold.yaml", "--output", "json")
     read_until(engine, is_fact("attempt_spawned", step="a"))
     engine.kill()
     engine.communicate()
-    weft.write("hold.yaml", "steps: {a: {run: 'echo new'}}")
+    if changed == "both":
+        weft.write("hold.yaml", "steps: {a: {run: 'echo new'}}")
+    weft.write("part.yaml", "steps: { c: { run: echo b } }")
     (weft.folder / "gate").unlink()
     (weft.folder / "gate").write_text("as it was")
     done = weft("resume")
     assert done.outputs == {"a": "as it was"}
-    assert "hold.yaml has changed" in done.err
+    assert said in done.err
 
 
 def test_retry_tries_again_what_did_not_succeed(weft: Weft) -> None:

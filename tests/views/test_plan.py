@@ -5,7 +5,7 @@ from tale import Golden, nightly, step
 
 from weft.core.estimates import sample_of
 from weft.core.facts import Limits
-from weft.model.workflow import Argv, Pool, Shell, Sleep, Step, Workflow
+from weft.model.workflow import Approve, Argv, Pool, Shell, Sleep, Step, Workflow
 from weft.views import plan
 from weft.views.text import width_painted
 
@@ -68,6 +68,7 @@ def test_as_json() -> None:
         "limits": {"total": None, "computing": 2, "waiting": 256},
         "pools": {"database": 1},
         "pool_limits": {"database": {"slots": 1}},
+        "gates": None,
         "layers": 4,
         "widest_layer": {"layer": 0, "steps": 2},
         "critical_path": ["fetch", "load", "report", "cool_down"],
@@ -82,12 +83,29 @@ def test_as_json() -> None:
         "layer": 1,
         "needs": ("fetch",),
         "resources": {"database": 1},
+        "gate": None,
+        "reuse": False,
         "expect_s": None,
         "estimate_s": 1.0,
         "estimate_from": "assumed",
         "estimate_runs": 0,
     }
     assert msgspec.json.decode(msgspec.json.encode(steps))[0]["expect_s"] == 4.0
+
+
+def test_where_it_waits_for_people(golden: Golden) -> None:
+    steps = (
+        step("fetch"),
+        Step(id="review", needs=("fetch",), action=Approve(message="Publish?", timeout_s=7200.0, on_timeout="approve")),
+        step("clean", gate=Approve()),
+        step("publish", "review"),
+        step("tidy", role="finally"),
+    )
+    workflow = Workflow(name="asks", steps=steps, gates=Approve(timeout_s=60.0))
+    golden("plan_gates", plan.render(workflow, HERE, color=False) + "\n")
+    found = plan.as_json(workflow, HERE)
+    assert found["gates"] == "each-layer"
+    assert [one["gate"] for one in found["steps"]] == [None, "approve", "before", None, None]
 
 
 def test_what_earlier_runs_teach(golden: Golden) -> None:

@@ -1,6 +1,8 @@
 """`weft check`, `weft plan`, `weft schema`, `weft explain`: looking at files; nothing is run."""
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +23,14 @@ from weft.cli.common import (
 )
 from weft.core.facts import Limits
 from weft.model.errors import UsageError
+from weft.model.inputs import bind_inputs
 from weft.model.problem import Problem
-from weft.model.workflow import Workflow
+from weft.model.workflow import Workflow, definitions
 from weft.settings import Settings
 
 if TYPE_CHECKING:
     from weft.core.estimates import Sample
+    from weft.views.foretold import Foretold
 
 READ = ("format", "size_max", "time_scale", "color")
 
@@ -128,7 +132,7 @@ def plan(file: str | None, run_name: str | None, questions: tuple[str, ...], as_
         past = expected(workflow, app.limits_here(workflow, _limits(settings)), _samples(workflow, settings))
         show(past, questions, of=workflow.name, settings=settings, as_json=as_json)
     else:
-        show_plan(workflow, settings, as_json=as_json)
+        show_plan(workflow, settings, _foretell(workflow, settings), as_json=as_json)
 
 
 def _plan_run(name: str, settings: Settings, questions: tuple[str, ...], *, as_json: bool) -> None:
@@ -152,18 +156,35 @@ def _samples(workflow: Workflow, settings: Settings) -> "list[Sample]":
     return app.samples(workflow, state_folder(settings), settings["time_scale"])
 
 
-def show_plan(workflow: Workflow, settings: Settings, *, as_json: bool) -> None:
-    """Print the plan of a workflow, with what earlier runs in this project teach."""
+def show_plan(workflow: Workflow, settings: Settings, foretold: "Sequence[Foretold] | None", *, as_json: bool = False) -> None:
+    """Print the plan of a workflow, with what earlier runs in this project teach. `foretold`: reuse, if inputs are known."""
     from weft.views import plan as view
 
     limits, samples = app.limits_here(workflow, _limits(settings)), _samples(workflow, settings)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(view.as_json(workflow, limits, samples)), indent=2))
-    else:
-        from weft.views.outlet import screen_size
+        told = None if foretold is None else [msgspec.structs.asdict(of) for of in foretold]
+        made = {**view.as_json(workflow, limits, samples), "foretold": told}
+        click.echo(msgspec.json.format(msgspec.json.encode(made), indent=2))
+        return
+    from weft.views.foretold import render, unknown
+    from weft.views.outlet import screen_size
 
-        color = use_color(settings["color"], sys.stdout)
-        click.echo(view.render(workflow, limits, samples=samples, color=color, width=screen_size(sys.stdout)[0]))
+    color, width = use_color(settings["color"], sys.stdout), screen_size(sys.stdout)[0]
+    click.echo(view.render(workflow, limits, samples=samples, color=color, width=width))
+    if foretold:
+        click.echo(render(foretold, color=color, width=width))
+    elif foretold is None and any(step.reuse for _, step in definitions(workflow)):
+        click.echo(unknown([name for name, declared in workflow.inputs.items() if declared.required]))
+
+
+def _foretell(workflow: Workflow, settings: Settings) -> "Sequence[Foretold] | None":
+    """What would be reused, if all inputs have defaults."""
+    if any(declared.required for declared in workflow.inputs.values()):
+        return None
+    from weft.rehearsal import foretell
+
+    limits = app.limits_here(workflow, _limits(settings))
+    return foretell(workflow, bind_inputs(workflow, {}), state_folder(settings), limits, project=Path.cwd())
 
 
 @click.command("schema")

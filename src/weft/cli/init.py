@@ -12,6 +12,7 @@ from weft.model.errors import UsageError
 TEMPLATES: Final = {
     "start": "two steps side by side and one that needs both",
     "pipeline": "data between steps, retries, a pool, a step that may fail",
+    "fan_out": "the same work for each item of a list, and a step that gathers the results",
     "build": "independent checks, then a package",
 }
 _LISTED: Final = "; ".join(f"`{name}`: {what}" for name, what in TEMPLATES.items())

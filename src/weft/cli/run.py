@@ -111,7 +111,7 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
     selection, source = take_selection(options), str(Path(file).absolute())
     before = _before(options["reuse_from"], selection, source, settings)
     if options["dry_run"]:
-        _dry_run(workflow, (*pairs, *more_pairs), selection, before, settings)
+        _dry_run(workflow, (*pairs, *more_pairs), selection, before, settings, reuse=not options["no_reuse"])
     inputs = bind_inputs(workflow, parse_pairs((*pairs, *more_pairs)))
     if workflow.servers:
         from weft.cli.allow import allow_servers
@@ -125,6 +125,7 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
         view.options(_limits(settings)),
         source=source,
         digest=sha256(data).hexdigest(),
+        parts={str(Path(name).absolute()): digest for name, digest in loaded.digests.items()},
         project=Path.cwd(),
         time_scale=settings["time_scale"],
         reuse=not options["no_reuse"],
@@ -146,12 +147,19 @@ def _before(name: str | None, selection: Selection, source: str, settings: Setti
 
 
 def _dry_run(
-    workflow: Workflow, pairs: tuple[str, ...], selection: Selection, before: Path | None, settings: Settings
+    workflow: Workflow, pairs: tuple[str, ...], selection: Selection, before: Path | None, settings: Settings, *, reuse: bool
 ) -> NoReturn:
-    """Show the plan and, where less is run, what; then leave."""
+    """Show the plan with what is reused and, where less is run, what; then leave."""
     from weft.cli.check import show_plan
+    from weft.rehearsal import foretell
 
-    show_plan(workflow, settings, as_json=False)
+    given, limits = parse_pairs(pairs), app.limits_here(workflow, _limits(settings))
+    known = not any(declared.required and name not in given for name, declared in workflow.inputs.items())
+    project, state, told = Path.cwd(), state_folder(settings), None
+    if known:
+        inputs = bind_inputs(workflow, given)
+        told = foretell(workflow, inputs, state, limits, project=project, reuse=reuse, selection=selection, before=before)
+    show_plan(workflow, settings, told)
     if selection != Selection() or before:
         from weft.core.selection import choose
         from weft.earlier import look_back

@@ -81,6 +81,8 @@ class RunCreated(Base, frozen=True, omit_defaults=True, kw_only=True):
     """Path of the workflow file, for messages and as the base of relative paths."""
     digest: str = ""
     """SHA-256 of the file, to say on resume that it has changed."""
+    parts: dict[str, str] = {}
+    """The same of the files of its sub-workflows, by path."""
     project: str = ""
     """Working folder of the steps."""
     time_scale: float = 1.0

@@ -50,13 +50,14 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
 
 class Loaded(msgspec.Struct, frozen=True):
     """What came of a file. `workflow` is None if a problem is an error. `places` tells where a step stands, by its id.
-    `contents`: what the files of sub-workflows hold that have problems, by name."""
+    `contents`: what the files of sub-workflows hold that have problems, by name; `digests`: the SHA-256 of all of them."""
 
     workflow: Workflow | None
     problems: tuple[Problem, ...]
     format: str
     places: Callable[[str], Place]
     contents: Mapping[str, bytes] = {}
+    digests: Mapping[str, str] = {}
 
 
 def load(
@@ -89,7 +90,7 @@ def load(
     try:
         loaded = _load(data, name, format, budgets, time_scale, sources, outside or Outside())
         if not sources.problems:
-            return loaded
+            return msgspec.structs.replace(loaded, digests=sources.digests)
         problems = [*loaded.problems, *sources.problems]
         return _loaded(loaded.workflow, problems, loaded.format, loaded.places, contents=sources.contents)
     finally:

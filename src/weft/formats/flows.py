@@ -4,6 +4,7 @@ The defaults and names of a sub-workflow are its own. Pools are shared by name: 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -41,7 +42,8 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sources:
-    """The files of sub-workflows. `problems` are theirs, `contents` what they hold. `bytes_max`: of all files together."""
+    """The files of sub-workflows. `problems` are theirs, `contents` what they hold, `digests` the SHA-256 of each by its name.
+    `bytes_max`: of all files together."""
 
     def __init__(self, name: str, read: Read | None, load: "Callable[[bytes, str], Loaded]", bytes_max: int) -> None:
         self._read, self._load = read, load
@@ -51,6 +53,7 @@ class Sources:
         self.beside: Beside | None = None
         self.problems: list[Problem] = []
         self.contents: dict[str, bytes] = {}
+        self.digests: dict[str, str] = {}
 
     @property
     def inside(self) -> bool:
@@ -86,6 +89,7 @@ class Sources:
             message = "all files of this workflow together are too large"
             findings.add("W104", message, where, hint="raise the limit with --size-max")
             return None
+        self.digests[name] = sha256(data).hexdigest()
         self._chain.append(name)
         loaded = self._load(data, name)
         self._chain.pop()

@@ -15,7 +15,7 @@ from weft.core.estimates import LEARNED, Estimate, Sample, Source, estimates_by_
 from weft.core.facts import Limits
 from weft.model.graph import Graph
 from weft.model.units import format_duration
-from weft.model.workflow import Flow, Pool, Step, Workflow
+from weft.model.workflow import Approve, Flow, Pool, Step, Workflow
 from weft.sim.foresight import Foreseen, foresee, perfect
 from weft.sim.replay import Past
 from weft.views.parts import Part, parts_of
@@ -30,6 +30,7 @@ LAYERS_MAX: Final = 16
 
 LAST_LAYERS: Final = 4
 LAYER_NAMED_MAX: Final = 30
+NAMES_WIDTH: Final = 60
 POOLS_MAX: Final = 10
 
 SIMULATED_STEPS_MAX: Final = 20_000
@@ -134,6 +135,7 @@ def as_json(workflow: Workflow, limits: Limits, samples: Sequence[Sample] = ()) 
             name: "auto" if pool.auto else _written(workflow, name, pool.slots) for name, pool in workflow.resources.items()
         },
         "pool_limits": {name: msgspec.to_builtins(pool) for name, pool in workflow.resources.items()},
+        "gates": None if workflow.gates is None else "each-layer",
         "layers": len(plan.layers),
         "widest_layer": {"layer": widest + workflow.first_layer, "steps": len(plan.layers[widest])} if plan.layers else None,
         "critical_path": [ids[i] for i in plan.path],
@@ -155,6 +157,8 @@ def _step_as_json(plan: Plan, part: Part) -> dict[str, Any]:
         "layer": plan.graph.layer[plan.graph.index[part.path.partition("/")[0]]] + plan.workflow.first_layer,
         "needs": [f"{within}/{need}" for need in step.needs] if within else step.needs,
         "resources": {name: _written(plan.workflow, name, weight) for name, weight in step.resources.items()},
+        "gate": "before" if step.gate else "approve" if step.question else None,
+        "reuse": step.reuse,
         "expect_s": step.expect_s,
         "estimate_s": estimate.seconds if estimate else None,
         "estimate_from": estimate.source if estimate else "its steps",
@@ -199,11 +203,35 @@ def _notes(part: Part, estimate: Estimate | None, pools: Mapping[str, Pool]) -> 
     step = part.step
     notes = [_source(step, estimate)] if estimate and estimate.source in (*LEARNED, "expect") else []
     notes += [f"sub-workflow {visible(step.action.workflow.name)}"] if isinstance(step.action, Flow) else []
+    notes += [_asks(step.question, "gate before it" if step.gate else "asks a person")] if step.question else []
     notes += [part.wiring] if part.wiring else []
     notes += taken_words(pools, step.resources)
     notes += [f"priority {step.priority}"] if step.priority else []
     notes += [f"if {visible(step.condition)}"] if step.condition else []
     return ", ".join(notes)
+
+
+def _asks(question: Approve, words: str) -> str:
+    """A gate, and what silence means."""
+    if question.timeout_s is None:
+        return words
+    return f"{words} ({question.on_timeout} after {format_duration(question.timeout_s)})"
+
+
+def _gates(plan: Plan) -> list[tuple[str, str]]:
+    """Where a run waits for people."""
+    workflow, rows = plan.workflow, list[str]()
+    asks = [part.path for part in plan.parts if part.step.question]
+    rows += (
+        [f"{plural(len(asks), 'step')} {'waits' if len(asks) == 1 else 'wait'} for a person: {names(asks, NAMES_WIDTH)}"]
+        if asks
+        else []
+    )
+    last = {i for i, step in enumerate(workflow.steps) if step.role == "finally"}
+    between = sum(not last.issuperset(layer) for layer in plan.layers) - 1
+    if workflow.gates is not None and between > 0:
+        rows.append(f"{_asks(workflow.gates, 'after each layer but the last')}: {plural(between, 'gate')}")
+    return [("" if n else "gates", row) for n, row in enumerate(rows)]
 
 
 def _source(step: Step, estimate: Estimate) -> str:
@@ -247,6 +275,7 @@ def _facts(plan: Plan, width: int) -> list[tuple[str, str]]:
         ("widest layer", f"layer {widest + plan.workflow.first_layer} with {plural(len(plan.layers[widest]), 'step')}"),
         ("at once", _at_once(plan)),
         *_pools(plan, width),
+        *_gates(plan),
         ("estimate", _estimate(plan)),
     ]
     if plan.open_ended:
