@@ -95,8 +95,7 @@ def make_runners(
     if Agent in kinds:
         from weft.runners.agent import AgentRunner
 
-        counts_cost = workflow.budget is not None and workflow.budget.cost is not None
-        runners[Agent] = AgentRunner(base, say, counts_cost=counts_cost)
+        runners[Agent] = AgentRunner(base, say, budget=workflow.budget)
     if Tool in kinds:
         from weft.runners.mcp_tool import ToolRunner
 

@@ -76,7 +76,8 @@ def answer(asked: dict[str, Any]) -> str:
 def _completion(model: str, text: str) -> dict[str, Any]:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
-    return {"id": "1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice], "usage": usage}
+    counted = {} if model == "silent" else {"usage": usage}
+    return {"id": "1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice], **counted}
 
 
 class Server(ThreadingHTTPServer):

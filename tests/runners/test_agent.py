@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from model_server import ASKED, WAITING, models_at
 
 from weft.model.output import Usage
-from weft.model.workflow import Agent
+from weft.model.workflow import Agent, Budget
 from weft.ports import Ended, Job, Spawned
 from weft.runners import asking
 from weft.runners.agent import AgentRunner
@@ -85,8 +86,24 @@ def test_a_budget_that_does_not_bound_is_told_once(tmp_path: Path) -> None:
             runner.start(job, reports)
             await reports.ended(job.key)
 
-    run(work, say=said.append, counts_cost=True)
+    run(work, say=said.append, budget=Budget(tokens=1))
+    assert said == []
+    run(work, say=said.append, budget=Budget(cost=1))
     assert said == ["no price is known for `openai:unheard-of`: its answers do not count towards the budget of `cost`"]
+
+
+def test_a_server_that_does_not_count(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def work(runner: AgentRunner, reports: Reports) -> Ended:
+        job = job_of(tmp_path, "openai:silent")
+        runner.start(job, reports)
+        return await reports.ended(job.key)
+
+    assert run(work, say=said.append, budget=Budget(tokens=100)).usage is None
+    assert said == ["the server does not tell how many tokens `openai:silent` uses: its answers do not count towards the budget"]
+    (log,) = (tmp_path / "logs").iterdir()
+    assert log.read_text() == "openai:silent: the server does not tell how many tokens it used\n"
 
 
 @pytest.mark.parametrize("provider", ["ollama", "openai"])
@@ -293,7 +310,14 @@ def test_the_engine_goes_on_while_the_library_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_broken_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "weft.runners.asking", None)
+    class Broken(asking.Desk):
+        def __init__(self) -> None:
+            raise AttributeError("it has no Agent")
+
+    monkeypatch.setattr(asking, "Desk", Broken)
     error = ask(tmp_path, "test:x").error
     assert error is not None
     assert (error.kind, error.hint) == ("error", "pip install 'weft[llm]'")
+    assert error.message == "a library is missing or broken: it has no Agent"
+    monkeypatch.setitem(sys.modules, "weft.runners.asking", None)
+    assert ask(tmp_path, "test:x").outcome == "failed"

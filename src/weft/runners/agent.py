@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from weft.model.endpoint import TEST, Endpoint, Unusable, endpoint_of
 from weft.model.output import ErrorRecord, Usage
-from weft.model.workflow import Agent
+from weft.model.workflow import Agent, Budget
 from weft.ports import Ended, Job, JobKey, Report
 
 if TYPE_CHECKING:
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 
 class AgentRunner:
-    """Runs Agent actions. `base`: the environment without secrets. `counts_cost`: a budget depends on what the answers cost."""
+    """Runs Agent actions. `base`: the environment without secrets. `budget`: what depends on the tokens and costs of answers."""
 
     def __init__(
-        self, base: Mapping[str, str], say: Callable[[str], None] = lambda text: None, *, counts_cost: bool = False
+        self, base: Mapping[str, str], say: Callable[[str], None] = lambda text: None, *, budget: Budget | None = None
     ) -> None:
-        self._base, self._say, self._counts_cost = base, say, counts_cost
+        self._base, self._say, self._budget = base, say, budget
         self._alive: dict[JobKey, asyncio.Future[None]] = {}
-        self._free: set[str] = set()
+        self._told: set[str] = set()
         self._desk: Desk | None = None
+        self._broken = ""
         self._tasks: dict[JobKey, asyncio.Task[Ended]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="agents", daemon=True)
@@ -78,8 +79,8 @@ class AgentRunner:
             from weft.runners.asking import Desk
 
             self._desk = Desk()
-        except ImportError:
-            return  # each step tells it
+        except Exception as problem:  # a broken library may raise anything; each step tells it
+            self._broken = str(problem) or type(problem).__name__
 
     async def _tidy(self) -> None:
         if self._desk:
@@ -97,15 +98,13 @@ class AgentRunner:
             endpoint = endpoint_of(action.model, {**self._base, **job.env})
         except Unusable as wrong:
             return Ended(key=job.key, outcome="failed", error=ErrorRecord(kind="input", message=wrong.message, hint=wrong.hint))
-        try:
-            from pydantic_ai.usage import RunUsage
+        if self._desk is None:
+            message, hint = f"a library is missing or broken: {self._broken}", "pip install 'weft[llm]'"
+            return Ended(key=job.key, outcome="failed", error=ErrorRecord(kind="error", message=message, hint=hint))
+        from pydantic_ai.usage import RunUsage
 
-            from weft.runners.asking import error_of
-        except ImportError as problem:
-            hint = "pip install 'weft[llm]'"
-            error = ErrorRecord(kind="error", message=f"a library is missing or broken: {problem}", hint=hint)
-            return Ended(key=job.key, outcome="failed", error=error)
-        assert self._desk is not None
+        from weft.runners.asking import error_of
+
         usage = RunUsage()
         try:
             payload = await self._desk.ask(action, job.inputs, endpoint, usage)
@@ -119,16 +118,29 @@ class AgentRunner:
     def _reported(self, ended: Ended, endpoint: Endpoint, used: "RunUsage", job: Job) -> Ended:
         """With the tokens and the cost, which are told in the log of the step too."""
         usage = Usage(tokens_in=used.input_tokens, tokens_out=used.output_tokens, cost=float(used.cost or 0))
+        priced = used.cost is not None or endpoint.provider == TEST
+        if usage.tokens:
+            price = f"cost {usage.cost:,.6g}" if priced else "no price is known, so that it counts as free"
+            _note(job.stderr, f"{endpoint.model}: {usage.tokens_in:,} tokens in, {usage.tokens_out:,} out, {price}\n")
+        elif ended.outcome == "ok":
+            _note(job.stderr, f"{endpoint.model}: the server does not tell how many tokens it used\n")
+        if ended.outcome == "ok":
+            self._warn(endpoint.model, counted=bool(usage.tokens), priced=priced)
         if not usage.tokens:
             return ended
-        priced = used.cost is not None or endpoint.provider == TEST
-        price = f"cost {usage.cost:,.6g}" if priced else "no price is known, so that it counts as free"
-        _note(job.stderr, f"{endpoint.model}: {usage.tokens_in:,} tokens in, {usage.tokens_out:,} out, {price}\n")
-        if not priced and self._counts_cost and endpoint.model not in self._free:
-            self._free.add(endpoint.model)
-            told = f"no price is known for `{endpoint.model}`: its answers do not count towards the budget of `cost`"
-            self._here.call_soon_threadsafe(self._say, told)
         return Ended(key=ended.key, outcome=ended.outcome, payload=ended.payload, form=ended.form, error=ended.error, usage=usage)
+
+    def _warn(self, model: str, *, counted: bool, priced: bool) -> None:
+        """Say once of each model that the budget does not bound what it costs."""
+        budget = self._budget
+        told = ""
+        if budget and not counted:
+            told = f"the server does not tell how many tokens `{model}` uses: its answers do not count towards the budget"
+        elif budget and budget.cost is not None and not priced:
+            told = f"no price is known for `{model}`: its answers do not count towards the budget of `cost`"
+        if told and model not in self._told:
+            self._told.add(model)
+            self._here.call_soon_threadsafe(self._say, told)
 
 
 def _cancelled(key: JobKey) -> Ended:
