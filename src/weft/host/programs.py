@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 LUA_S: Final = 10.0
-"""How long a Lua file may take to say what it holds on a machine that is busy with something else. A definition takes milliseconds; an
-endless one is over after the second of processor time that the child allows itself."""
+"""How long a Lua file may take to say what it holds, on a machine that is busy with something else. A definition takes
+milliseconds; an endless one is over after the second of processor time that the child allows itself."""
 ENDLESS: Final = "it does not come to an end within 2 seconds"
 OUTPUT_BYTES_MAX: Final = 64 << 20
 PROGRAM: Final = str(Path(__file__).parents[1] / "guests" / "lua_file.py")
