@@ -18,3 +18,11 @@ def test_a_bad_file_and_none_at_all(weft: Weft) -> None:
     assert "did you mean `execution`?" in said
     assert "cannot be read" in weft("doctor", "--config", "none.toml", code=2).err
     assert "its name ends in" in weft("doctor", "--config", "config.ini", code=2).err
+
+
+def test_a_configuration_of_code_evolver(weft: Weft) -> None:
+    weft.write("config.yaml", "chat:\n  workflow_mode: { enabled: false, detect_keywords: [and, then] }\n")
+    rows = [line.split() for line in weft("doctor", "--config", "config.yaml").out.splitlines()]
+    assert rows[:2] == [["enabled", "False", "config.yaml"], ["detect_keywords", "and,", "then", "config.yaml"]]
+    weft.write("config.yaml", "chat: { workflow_mode: { enabled: maybe } }\n")
+    assert "`enabled` is `maybe`" in weft("doctor", "--config", "config.yaml", code=2).err

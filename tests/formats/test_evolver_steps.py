@@ -219,7 +219,7 @@ tools:
 steps:
 - {{ step_id: a, code: "result = {made}" }}
 - {{ step_id: size, tool: size, input_mapping: {{ v: steps.a.output }} }}
-- {{ step_id: b, tool: touch, input_mapping: {{ v: steps.a.output }} }}
+- {{ step_id: b, tool: touch, input_mapping: {{ v: steps.a.output }}, depends_on: [size] }}
 """
     outputs, said, code = run(tmp_path, text)
     assert code == 1

@@ -59,6 +59,8 @@ def doctor(as_json: bool, config: str | None, **options: Any) -> None:
 
 def _check_config(file: str) -> int:
     """Show what a configuration file and the environment say about how workflows run, and what is wrong with it."""
+    from weft.formats.evolver_config import FILES as MODE_FILES
+    from weft.formats.evolver_config import recognises_config
     from weft.formats.hwfe_config import FILES, read_config
 
     name = Path(file).name
@@ -69,12 +71,27 @@ def _check_config(file: str) -> int:
         data = Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"`{file}` cannot be read: {error.strerror}") from None
+    if kind in MODE_FILES and recognises_config(data):
+        return _check_mode(kind, data)
     found = read_config({kind: data}, os.environ)
     for setting in found.settings:
         click.echo(f"  {setting.name:24} {setting.value!s:12} {setting.origin}")
     for problem in found.problems:
         click.echo(f"error: {problem}", err=True)
     return 2 if found.problems else 0
+
+
+def _check_mode(name: str, data: bytes) -> int:
+    """The same for the section `chat.workflow_mode` of a configuration of Code Evolver."""
+    from weft.formats.evolver_config import KEYS, read_mode
+
+    mode = read_mode({name: data})
+    for key in KEYS:
+        value = getattr(mode, key)
+        click.echo(f"  {key:24} {', '.join(value) if isinstance(value, tuple) else value!s:12} {name}")
+    for problem in mode.problems:
+        click.echo(f"error: {problem}", err=True)
+    return 2 if mode.problems else 0
 
 
 def _machine(state: Path) -> Iterator[Finding]:

@@ -98,6 +98,9 @@ def load(
     document: Document, findings: Findings, name: str, sources: Sources, folder: Folder | None, mode: WorkflowMode
 ) -> Workflow | None:
     """The workflow, if there is no error. `folder` gives the files of a folder, for tools."""
+    if not isinstance(document.value, dict):
+        findings.add("W801", f"the file is {described(document.value)}, where a mapping with `steps` must be", Where(()))
+        return None
     root = Given(document.value, (), findings)
     return _Loader(root, findings, name, sources, Tools(findings, name, folder), mode).load()
 
@@ -279,7 +282,12 @@ class _Loader:
             tool: dict[str, Any] = next(iter(raw.tools.values()), {})
             at = given.at("workflow_path") if not tool else given.at("tool", "tool_name", "tool_id")
             folder = dirname(self.name)
-            path = given.text("workflow_path") or tool["path"].removeprefix(f"{folder}/" if folder else "")
+            path = given.text("workflow_path") or tool.get("path", "").removeprefix(f"{folder}/" if folder else "")
+            if len(raw.tools) > 1:
+                hint = "let a step of its own run the workflow"
+                given.wrong("a tool that is a workflow is no fallback, and has none", at, hint, "W808")
+            if len(raw.tools) > 1 or not path:
+                return None
             workflow = self.sources.workflow(path, Where(at), self.findings)
         if workflow is not None:
             check_given(workflow, mapping, given, self.findings)

@@ -4,6 +4,7 @@
 a workflow: they are read and checked, and wait for the planner.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,6 +24,11 @@ class WorkflowMode(msgspec.Struct, frozen=True, kw_only=True):
     min_steps: int = 2
     max_steps: int = 10
     problems: tuple[str, ...] = ()
+
+
+def recognises_config(data: bytes) -> bool:
+    """Whether this is a configuration of Code Evolver: others have files of the same name."""
+    return re.search(rb"^chat[ \t]*:", data, re.M) is not None
 
 
 def read_mode(files: Mapping[str, bytes]) -> WorkflowMode:

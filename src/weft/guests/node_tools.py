@@ -115,7 +115,7 @@ def python(name: str, tool: dict[str, Any], prompt: str, given: dict[str, Any], 
         # it reports what it used to a file of its own: the sums of both would overwrite each other
         out, _ = _finished(name, argv, stdin, tool, {**os.environ, "WEFT_USAGE": str(usage)})
         answer = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {"result": runtime.from_text(out)}
-        sys.stdout.write(out)
+        sys.stderr.write(out)  # what it said beside its result: the step that called it may be writing its own to stdout
         if record := answer.get("error"):
             told = {key: record[key] for key in ("hint", "tail") if key in record}
             raise runtime.ToolError(f"the tool `{name}` failed: {record['message']}", **told)
