@@ -1,0 +1,5 @@
+"""A tool of Code Evolver."""
+
+
+def main() -> int:
+    return 7
