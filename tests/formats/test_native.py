@@ -365,7 +365,7 @@ def test_tools_and_their_servers() -> None:
 
 def test_the_rate_of_a_server_is_a_pool_for_each_of_its_tools() -> None:
     found = workflow(TOOLS)
-    rate = Pool(rate=Rate(starts=10, window_s=1.0))
+    rate = Pool(rate=Rate(starts=10, window_s=1.0), burst=10)
     assert found.resources == {"files/read_file": rate, "files/list": rate}
     assert [step.resources for step in found.steps] == [{"files/read_file": 1}, {}, {}]
 

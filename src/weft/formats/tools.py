@@ -90,11 +90,16 @@ class Servers:
         server = self.known.get(action.server) if isinstance(action, Tool) else None
         if server is None or server.rate is None or not isinstance(action, Tool):
             return {}
-        name, pool = f"{action.server}/{action.name}", Pool(rate=server.rate)
+        [(name, pool)] = tool_pool(action, server.rate).items()
         if self._joined is not None:
             return {name: 1} if self._joined.get(name) == pool else {}
         self.pools[name] = pool
         return {name: 1}
+
+
+def tool_pool(tool: Tool, rate: Rate) -> dict[str, Pool]:
+    """The pool that bounds how often a tool is called, by its name."""
+    return {f"{tool.server}/{tool.name}": Pool(rate=rate, burst=rate.starts)}
 
 
 def shared_servers(

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from weft.model.frame import Frame, List, Map, type_name
-from weft.model.tokens import DEPTH_MAX, NUMBER_HINT, read_number, shown
+from weft.model.tokens import DEPTH_MAX, NUMBER_HINT, BudgetExceeded, ExpressionError, read_number, shown
 from weft.model.units import INTEGER_MAX, INTEGER_MIN
 from weft.model.workflow import Value
 
@@ -327,6 +327,19 @@ def from_json(frame: Frame, text: str) -> Value:
     if opened > DEPTH_MAX:
         frame.weigh(value)
     return value
+
+
+@_function('parsed("[1, 2]")')
+def parsed(frame: Frame, value: Value) -> Value:
+    """the value that a string of JSON stands for; any other value, and a string that is no JSON, as it is"""
+    if not isinstance(value, str):
+        return value
+    try:
+        return from_json(frame, value)
+    except BudgetExceeded:
+        raise
+    except ExpressionError:
+        return value
 
 
 # ---- status: only where the caller gives them, which is in `if` ----

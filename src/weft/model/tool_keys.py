@@ -64,7 +64,8 @@ TOOL_RECORDS: dict[str, Keys] = {
             Key(
                 "rate",
                 Frequency(),
-                "How many calls of each of its tools start in a stretch of time, evenly spread: `10/s`, `60/min`.",
+                "How many calls of each of its tools start in a stretch of time: `10/s`, `60/min`. So many may start together "
+                "after a rest.",
                 "10/s",
                 "no limit",
             ),
