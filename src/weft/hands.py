@@ -50,6 +50,10 @@ def require_allowed(workflow: Workflow, project: Path) -> None:
         return
     from weft.host.allowed import missing, refusal
 
+    for name, server in workflow.servers.items():
+        if not server.command and not server.url:
+            raise UsageError(f"nothing says what the server `{name}` is, whose tools the workflow calls: declare it, then run")
+
     if wanted := missing(workflow.servers, project, os.environ):
         raise UsageError(refusal(wanted))
 

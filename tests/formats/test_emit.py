@@ -112,7 +112,7 @@ EVERYTHING = Workflow(
         "cpu": Pool(auto=True, unit=1000),
         "mem": Pool(slots=8 << 30, is_bytes=True, scope="engine"),
         "gpu": Pool(slots=2000, unit=1000),
-        "files/read": Pool(rate=Rate(10, 1.0)),
+        "files/read": Pool(rate=Rate(10, 1.0), burst=10),
     },
     servers={
         "files": Server(command=("files", "--root", "."), env={"A": "b"}, secrets=("KEY",), rate=Rate(10, 1.0)),

@@ -125,6 +125,25 @@ def test_tools(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"said": "A occurs 3 times."}
 
 
+def test_pml(tmp_path: Path) -> None:
+    """It stops at its checkpoint, and goes on when that is approved."""
+    shutil.copytree(EXAMPLES / "pml", tmp_path / "pml")
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "XDG_STATE_HOME": str(tmp_path / "state")}
+
+    def weft(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("weft")), *arguments]
+        return subprocess.run(command, cwd=tmp_path / "pml", env=env, capture_output=True, text=True, timeout=100, check=False)
+
+    asked = weft("run", "-y", "merge.json")
+    assert asked.returncode == 3, asked.stderr
+    told = json.loads(asked.stdout)
+    assert (told["status"], told["checkpoint_id"]) == ("approval_required", "merge")
+    assert told["description"] == "Merge what a and the others say? (risk: low)"
+    done = weft("approve")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"][-1]["output"] == "merged 3 files"
+
+
 def test_fan_out(tmp_path: Path) -> None:
     done = run(tmp_path, "fan_out")
     assert done.returncode == 0, done.stderr

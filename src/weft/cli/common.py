@@ -147,8 +147,9 @@ def _outside() -> Outside:
 
     def files() -> dict[str, bytes]:
         from weft.formats.hwfe_config import FILES  # those of Code Evolver have the same names
+        from weft.formats.pml_servers import FILES as MAPS
 
-        return {name: Path(name).read_bytes() for name in (*FILES, ".env") if Path(name).is_file()}
+        return {name: Path(name).read_bytes() for name in (*FILES, ".env", *MAPS) if Path(name).is_file()}
 
     return Outside(evaluate_lua=evaluate_lua, files=files, folder=read_folder, variables=os.environ)
 

@@ -97,6 +97,15 @@ class Look:
             raise UsageError(f"run `{self.run}` has no step `{step}`" + (f"; did you mean `{near}`?" if near else ""))
         return step
 
+    def reply(self) -> dict[str, Any]:
+        """How the run left in the words of another system, under `reply`, if its file is written for one."""
+        if not self.state.workflow.report:
+            return {}
+        from weft.cli.reply import reply_of
+        from weft.journal.store import Store
+
+        return {"reply": reply_of(self.run, self.facts(), Store(self.folder, "process"))}
+
     def leave(self) -> None:
         if self.damage:
             sys.stdout.flush()
@@ -115,7 +124,8 @@ def show(name: str, step: str | None, as_json: bool, **options: Any) -> None:
     look = Look(name, take_settings(options))
     if step is None:
         if as_json:
-            print_json(view.as_json(look.numbers, look.state, run=look.run, alive=look.alive, advice=look.advice()))
+            told = view.as_json(look.numbers, look.state, run=look.run, alive=look.alive, advice=look.advice())
+            print_json({**told, **look.reply()})
         else:
             click.echo(view.render(look.numbers, look.state, run=look.run, color=look.color, width=_width(), alive=look.alive))
     else:

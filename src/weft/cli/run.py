@@ -375,7 +375,12 @@ class View:
 
             assert isinstance(self._observer, JsonLines)
             self._observer.outputs(outputs)
-        elif outputs is not None:
+            return
+        if result.state.workflow.report:
+            from weft.cli.reply import reply_of
+
+            outputs = reply_of(result.run, result.facts(), result.store)
+        if outputs is not None:
             with suppress(BrokenPipeError):  # who does not read them does not change how the run ended
                 click.echo(msgspec.json.format(msgspec.json.encode(outputs), indent=2))
 

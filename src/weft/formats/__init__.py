@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weft.formats.document import Document
     from weft.formats.flows import Beside, Read, Sources
 
-FORMATS = ("native", "wfformat", "hwfe", "evolver")
+FORMATS = ("native", "wfformat", "hwfe", "pml", "evolver")
 
 PROBLEMS_MAX = 1000
 """More than a person reads; a generated file with one mistake in each step must not cost gigabytes."""
@@ -130,6 +130,10 @@ def _load(
         from weft.formats.evolver_config import read_mode
 
         workflow = module.load(document, findings, name, sources, outside.folder, read_mode(outside.files()))
+    elif form == "pml":
+        from weft.formats import pml as module
+
+        workflow = module.load(document, findings, name, outside.files())
     problems += findings.problems(document)
 
     def places(step: str) -> Place:
@@ -203,11 +207,13 @@ def is_json(data: bytes, name: str) -> bool:
 
 def _recognise(value: Any, findings: Any) -> str:
     """The format that the content is in; empty if it is none, which is reported."""
-    from weft.formats import evolver, native, wfformat
+    from weft.formats import evolver, native, pml, wfformat
     from weft.formats.document import Where
     from weft.formats.shapes import quoted
     from weft.model.spec import RECORDS
 
+    if pml.recognises(value):
+        return "pml"
     if wfformat.recognises(value):
         return "wfformat"
     if evolver.recognises(value):

@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from weft.formats import Loaded, load
-from weft.formats.spelled import comparable, needless, renamed, spelled
+from weft.formats.spelled import comparable, needless, renamed, spelled, with_programs
 from weft.model.errors import UsageError
 from weft.model.tokens import shown
 from weft.model.workflow import Value, Workflow
@@ -26,13 +26,14 @@ def imported(loaded: Loaded, source: str) -> str:
 
     Raises UsageError if it holds what the native format cannot, such as an empty key.
     """
-    from weft.formats import evolver, hwfe, native, wfformat
+    from weft.formats import evolver, hwfe, native, pml, wfformat
 
-    modules = {"native": native, "wfformat": wfformat, "hwfe": hwfe, "evolver": evolver}
+    modules = {"native": native, "wfformat": wfformat, "hwfe": hwfe, "pml": pml, "evolver": evolver}
     module: Any = modules[loaded.format]
     assert loaded.workflow is not None, "only files without problems are imported"
-    text = emit(loaded.workflow, module.WORDS, source, module.SYSTEM)
-    wrong = differs(loaded.workflow, text)
+    workflow = with_programs(loaded.workflow)
+    text = emit(workflow, module.WORDS, source, module.SYSTEM)
+    wrong = differs(workflow, text)
     if wrong and wrong.problems:
         raise UsageError(f"`{shown(source)}` cannot be written in the native format: {wrong.problems[0].message}")
     assert wrong is None, f"the text does not say what the workflow is:\n{text}"

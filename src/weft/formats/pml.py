@@ -39,7 +39,7 @@ WORDS: Final = {
 }
 """What each key of ours was made of, for `weft import`."""
 
-_TASK_KEYS = ("tool", "toolName", "tool_name", "capabilityId", "checkpoint")
+_TASK_KEYS = ("tool", "toolName", "tool_name", "capabilityId", "dependsOn", "arguments", "checkpoint")
 _TYPES = ("mcp_tool", "code_execution", "capability")
 
 
@@ -52,7 +52,7 @@ def recognises(value: Value) -> bool:
     inner = value.get("workflow") if "tasks" not in value else value
     tasks = inner.get("tasks") if isinstance(inner, dict) else None
     if "mcpServers" in value or "per_layer_validation" in value:
-        return tasks is not None
+        return tasks is not None or "workflow" in value
     items = [item for item in tasks if isinstance(item, dict)] if isinstance(tasks, list) else []
     if any("candidates" in item for item in items):
         return False
@@ -172,7 +172,7 @@ class _Loader:
                 self.findings.add("W703", f"the task `{shown(need)}` depends on itself", where, hint=hint)
             elif need not in self.tasks:
                 hint = self.findings.suggest(need, self.tasks) or f"there is {quoted(self.tasks)}"
-                message = f"Task not found: {shown(need)} (`{shown(task.id)}` depends on it)"
+                message = f"there is no task `{shown(need)}`, on which `{shown(task.id)}` depends"
                 self.findings.add("W703", message, where, hint=hint)
             else:
                 good.append(need)

@@ -50,6 +50,12 @@ def output_of(task: str, path: str = "", *, parse: bool = False) -> str:
     return f"parsed({whole}){''.join(_ours(path))}" if path or parse else whole
 
 
+def result_of(task: str, path: str = "", *, parse: bool = False) -> str:
+    """`$id.result`: what a tool answered under that name, as servers do with values that are no mapping; else all of it."""
+    whole = f"default(steps['{task}'].output.result?, steps['{task}'].output)"
+    return f"parsed({whole}){''.join(_ours(path))}" if path or parse else whole
+
+
 def _ours(path: str) -> Iterator[str]:
     for found in _PART.finditer(path):
         name = found[1] or found[3] or found[4]
@@ -115,7 +121,7 @@ class References:
             if found := pattern.fullmatch(text.strip()):
                 if pattern is _RESULT and found[1] not in self._tasks and not self._is_near(found[1]):
                     return literal(text)
-                return self._reference(found[1], found[2], path)
+                return self._reference(found[1], found[2], path, output_of if pattern is _OUTPUT else result_of)
         if text.lstrip().startswith("$OUTPUT"):
             self._wrong(f"the reference `{shown(text)}` cannot be read", path, "$OUTPUT[task].field.field")
         elif _OUTPUT.search(text) or any(found[1] in self._tasks for found in _RESULT.finditer(text)):
@@ -128,17 +134,15 @@ class References:
         """Whether somebody who writes this name most likely means a task."""
         return self._findings.meant(name, self._tasks) is not None
 
-    def _reference(self, task: str, rest: str, path: Path) -> Value:
+    def _reference(self, task: str, rest: str, path: Path, read: Callable[[str, str], str]) -> Value:
         task = task.strip()
-        if not self._refers(task, path):
-            return None
-        return f"${{{{ {output_of(task, rest)} }}}}"
+        return f"${{{{ {read(task, rest)} }}}}" if self._refers(task, path) else None
 
     def _refers(self, task: str, path: Path) -> bool:
         """Note that a task is needed, if there is one of this name that is another one."""
         if task not in self._tasks:
             hint = self._findings.suggest(task, self._tasks) or f"there is {quoted(self._tasks)}"
-            self._wrong(f"Task not found: {shown(task)} (`{shown(self._task)}` refers to its result)", path, hint)
+            self._wrong(f"there is no task `{shown(task)}`, to whose result `{shown(self._task)}` refers", path, hint)
         elif task == self._task:
             self._wrong(f"the task `{shown(task)}` refers to its own result", path, "refer to a task before it")
         else:
@@ -228,7 +232,8 @@ class References:
         else:
             pattern = _OUTPUT if found.lastgroup == "output" else _RESULT
             at = pattern.fullmatch(text)
-            inner = output_of(at[1], at[2], parse=True) if at and self._refers(at[1], path) else None
+            read = output_of if pattern is _OUTPUT else result_of
+            inner = read(at[1], at[2], parse=True) if at and self._refers(at[1], path) else None
         return inner if inner is None or not measured else f"length({inner})"
 
     def question(self, text: str, arguments: Mapping[str, Value], needs: Collection[str], path: Path) -> str:

@@ -132,6 +132,7 @@ class Servers:
         command, args, env = given.get("command"), given.get("args", []), given.get("env", {})
         if not isinstance(command, str) or not command.strip() or "\0" in command:
             told = "has neither `command` nor `url`" if command is None else f"has a `command` that is {described(command)}"
+            told = "has a `command` that no program can have" if isinstance(command, str) else told
             self._report(f"{what} {told}", '"command": "mcp-server-files", "args": ["./data"]', name)
             return None
         if not isinstance(args, list) or not all(isinstance(arg, str) and "\0" not in arg for arg in args):

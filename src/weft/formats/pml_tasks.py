@@ -132,6 +132,7 @@ class _Reader:
             return
         if not isinstance(item, kind):
             hint = f'"{key}": ["{shown(item)}"]' if name == "dependsOn" and isinstance(item, str) else ""
+            hint = f'"{key}": "{item}"' if name == "id" and isinstance(item, int | float) else hint
             self.wrong(f"`{key}` is {described(item)}, where {what} must be", (*self.path, key), hint)
             self.written[name] = key
             return
@@ -180,7 +181,8 @@ class _Reader:
         if not _ID.fullmatch(id_):
             better = re.sub(r"[^\w.:@+-]+", "_", id_).strip("_")[:100]
             hint = "an id has letters, digits and `_ . : @ + -`" + (f": `{better}`" if better else "")
-            self.wrong(f"`{shown(id_)}` cannot be the id of a task", self.at("id"), hint)
+            told = f"`{shown(id_)}`" if id_ else "an empty text"
+            self.wrong(f"{told} cannot be the id of a task", self.at("id"), hint)
             return None
         return id_
 

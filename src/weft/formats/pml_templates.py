@@ -38,7 +38,7 @@ def load_templates(value: Mapping[str, Value], findings: Findings, title: str, s
             if key not in _KEYS:
                 where, hint = Where((*path, key), "key"), findings.suggest(key, _KEYS)
                 findings.add("W702", f"a template has no `{shown(key)}`", where, hint=hint, severity="warning")
-        id_ = name if re.fullmatch(NAME, name) else "t_" + re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:100]
+        id_ = _id(name, "t_")
         if id_ in found:
             findings.add(
                 "W701", f"the template `{shown(name)}` is given twice", Where((*path, "name")), hint="rename one of them"
@@ -148,5 +148,10 @@ def _step(name: str, needs: list[str], path: Path, findings: Findings, servers: 
     )
 
 
-def _id(name: str) -> str:
-    return re.sub(r"[^\w.:@+-]+", "_", name)[:128]
+def _id(name: str, prefix: str = "s_") -> str:
+    """A name that steps of native files can have."""
+    return (
+        name
+        if re.fullmatch(NAME, name)
+        else re.sub(r"[^A-Za-z0-9_-]+", "_", f"{'' if name[:1].isalpha() else prefix}{name}")[:100]
+    )

@@ -40,7 +40,7 @@ from weft.model.workflow import (
 )
 
 NOT_WRITTEN: Final = {
-    Workflow: ("banner", "first_layer", "steps", "together"),
+    Workflow: ("banner", "first_layer", "report", "steps", "together"),
     Step: ("id", "action", "wired", "each_if", "role", "matrix", "item"),
 }
 """What other systems show, and what stands elsewhere or follows from the rest."""
@@ -98,7 +98,24 @@ def comparable(workflow: Workflow) -> Workflow:
         output = step.output if isinstance(action, _TEXT_OUTPUT) else "json"
         return msgspec.structs.replace(step, action=action, output=output, needs=tuple(sorted(step.needs)))
 
-    return msgspec.structs.replace(workflow, banner=(), together="", first_layer=0, steps=tuple(map(plain, workflow.steps)))
+    return msgspec.structs.replace(
+        workflow, banner=(), together="", first_layer=0, report="", steps=tuple(map(plain, workflow.steps))
+    )
+
+
+def with_programs(workflow: Workflow) -> Workflow:
+    """The workflow in which a server of which nothing is known is a program of its name, for somebody to correct."""
+
+    def known(step: Step) -> Step:
+        if not isinstance(step.action, Flow):
+            return step
+        return msgspec.structs.replace(step, action=Flow(with_programs(step.action.workflow)))
+
+    servers = {
+        name: server if server.command or server.url else msgspec.structs.replace(server, command=(name,))
+        for name, server in workflow.servers.items()
+    }
+    return msgspec.structs.replace(workflow, servers=servers, steps=tuple(map(known, workflow.steps)))
 
 
 def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:

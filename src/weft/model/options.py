@@ -68,7 +68,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting(
         "format",
-        Choice(("native", "wfformat", "hwfe", "evolver")),
+        Choice(("native", "wfformat", "hwfe", "pml", "evolver")),
         None,
         "Format of the workflow file, when its content does not tell.",
         env="",
