@@ -26,8 +26,12 @@ def test_a_run_does_not_begin_before_its_servers_are_allowed(weft: Weft) -> None
     )
     assert "`weft allow FILE`" in refused.err
     assert weft("runs").out == "" or "w" not in weft("runs").out.split()
-    weft("check", "w.yaml")
-    weft("plan", "w.yaml")
+    started = weft.folder / "started"
+    weft.write("w.yaml", {**FILE, "servers": {"t": {"command": [*FILE["servers"]["t"]["command"], "--started", str(started)]}}})
+    for verb in ("check", "plan"):
+        weft(verb, "w.yaml")
+    weft("run", "w.yaml", code=2)
+    assert not started.exists()
 
 
 def test_yes_is_for_ever(weft: Weft) -> None:

@@ -173,6 +173,40 @@ def test_a_checkpoint_asks_and_quotes_results(folder: Path) -> None:
     assert [result["status"] for result in told["results"]] == ["success", "cancelled", "skipped"]
 
 
+def test_an_agent_decides(folder: Path) -> None:
+    file = write(
+        folder,
+        task("list", arguments={"name": "list"}),
+        task(
+            "delete",
+            tool="work:say",
+            arguments={"text": "x"},
+            dependsOn=["list"],
+            checkpoint={"type": "AIL", "prompt": "{count}?"},
+        ),
+    )
+    yes = json.loads(weft(folder, "run", "-y", str(file), WEFT_MODEL="test:").stdout)
+    assert [result["status"] for result in yes["results"]] == ["success", "success"]
+    nobody = {"WEFT_MODEL": "openai:x", "OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    no = json.loads(weft(folder, "run", "-y", str(file), code=1, **nobody).stdout)
+    assert [result["status"] for result in no["results"]] == ["success", "cancelled"]
+    assert "rejected: the agent gave no answer" in no["results"][1]["error"]
+
+
+def test_permissions_say_who_is_asked_about(folder: Path) -> None:
+    """A server that they ask about, and one that they do not know; a pure task is never asked about."""
+    (folder / "mcp-permissions.yaml").write_text("work: { approvalMode: hil }\nother: { approvalMode: auto }\n")
+    file = write(
+        folder,
+        task("asked", arguments={"name": "x"}),
+        task("pure", arguments={"name": "x"}, metadata={"pure": True}),
+        task("unknown", tool="filesystem:say", arguments={"text": "x"}),
+    )
+    waiting = run(folder, file, code=3)
+    assert waiting["pending"] == ["asked", "unknown"]
+    assert waiting["description"] == "`work:work` wants approval: may it be called for `asked`?"
+
+
 def test_silence_at_a_checkpoint_is_no(folder: Path) -> None:
     file = write(folder, task(tool="work:say", arguments={"text": "x"}, checkpoint={"type": "HIL", "timeout": 0.05}))
     told = run(folder, file, "--wait", code=4)

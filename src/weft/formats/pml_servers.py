@@ -12,14 +12,22 @@ import msgspec
 from weft.formats.document import Findings, Path, Where
 from weft.formats.shapes import described, quoted
 from weft.formats.tools import tool_pool
+from weft.formats.yaml_source import read_yaml
 from weft.model.shape import ENV_NAME, NAME
 from weft.model.tokens import shown
 from weft.model.workflow import Pool, Rate, Server, Tool, Value
 
-FILES: Final = ("mcp-servers.json", ".mcp.json")
+MAPS: Final = ("mcp-servers.json", ".mcp.json")
 """Files with a map, the first of which counts."""
+PERMISSIONS: Final = ("mcp-permissions.yaml", "config/mcp-permissions.yaml")
+"""Files that say for each server whether its calls are asked about; a server that is not in it is."""
+FILES: Final = (*MAPS, *PERMISSIONS)
 RATE: Final = Rate(starts=10, window_s=1.0)
 """Calls of each tool, as documented."""
+
+DEPTH_MAX: Final = 16
+ALIASES_MAX: Final = 1000
+"""Of a file of permissions, which is small."""
 
 _KEYS: Final = ("command", "args", "env", "url", "headers", "type", "transport", "approvalMode", "description", "disabled")
 _TOOL: Final = re.compile(r"[A-Za-z0-9_./:-]{1,128}")
@@ -36,6 +44,7 @@ class Servers:
         self.secrets: list[str] = []
         self._origin, self._path = "", path
         self._map = self._find(value, path, files)
+        self._permissions = self._read_permissions(files)
         self._wrong: set[str] = set()
 
     def _find(self, value: Mapping[str, Value], path: Path, files: Mapping[str, bytes]) -> Mapping[str, Value] | None:
@@ -43,7 +52,7 @@ class Servers:
             if key in value:
                 self._path = (*path, key)
                 return self._mapping(value[key], "`mcpServers`")
-        name = next((name for name in FILES if name in files), None)
+        name = next((name for name in MAPS if name in files), None)
         if name is None:
             return None
         self._origin = f" in `{name}`"
@@ -72,7 +81,24 @@ class Servers:
     def asks(self, server: str) -> bool:
         """Whether somebody must approve each call of it."""
         given = (self._map or {}).get(server)
-        return isinstance(given, dict) and given.get("approvalMode") == "hil"
+        if isinstance(given, dict) and "approvalMode" in given:
+            return bool(given["approvalMode"] == "hil")
+        if self._permissions is None:
+            return False
+        known = self._permissions.get(server)
+        return not isinstance(known, dict) or known.get("approvalMode") == "hil"
+
+    def _read_permissions(self, files: Mapping[str, bytes]) -> Mapping[str, Value] | None:
+        name = next((name for name in PERMISSIONS if name in files), None)
+        if name is None:
+            return None
+        document, problems = read_yaml(files[name], name, DEPTH_MAX, ALIASES_MAX)
+        value = document.value if document else None
+        if not isinstance(value, dict):
+            told = problems[0].message if problems else f"it is {described(value)}, where a mapping must be"
+            self._findings.add("W706", f"`{name}` cannot be read: {told}", Where(()), hint="files: { approvalMode: hil }")
+            return {}
+        return value
 
     def tool(self, server: str, name: str, path: Path) -> Tool | None:
         """A tool that a task calls."""
@@ -94,7 +120,7 @@ class Servers:
             return ours
         if self._map is None:
             message = f"nothing says what the server `{shown(name)}` is: the workflow can be looked at, and not be run"
-            hint = f'add `"mcpServers": {{ "{shown(name)}": {{ "command": "…", "args": [] }} }}` to the file, or write {FILES[0]}'
+            hint = f'add `"mcpServers": {{ "{shown(name)}": {{ "command": "…", "args": [] }} }}` to the file, or write {MAPS[0]}'
             self._findings.add("W707", message, Where(path), hint=hint, severity="warning")
             self.used[ours] = Server(rate=RATE)
             return ours

@@ -99,6 +99,9 @@ class _Told:
         step, i = self._tasks[n]
         error: ErrorRecord | None = self._state.errors.get(i)
         status = _STATUS.get(step.status, "pending")
+        decision = self._state.graph.index.get(f"{step.step}:decision")  # of an agent, before the task
+        if status == "skipped" and decision in self._state.errors:
+            status, error = "cancelled", self._state.errors[decision]
         if error and self._state.steps[i].on_error == "continue":
             status = "failed_safe"
         result: dict[str, Any] = {"taskId": step.step, "status": status}
