@@ -1,6 +1,7 @@
 """One workflow written in each format has one plan and one result: in six files, nothing is different but the words."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,20 +11,35 @@ import pytest
 
 SAME = Path(__file__).parent / "same"
 WEFT = Path(sys.executable).with_name("weft")
-FILES = ("native.weft.yaml", "hwfe.lua", "evolver.json", "forge.yaml")
+FILES = ("native.weft.yaml", "hwfe.lua", "evolver.json", "forge.yaml", "pml.json")
 RESULT = {"fetch": 7, "double": 14, "triple": 21, "total": 35}
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Without configuration files of anybody, but for the servers of PML."""
+    servers = {"numbers": {"command": sys.executable, "args": [str(SAME / "number_tools.py")]}}
+    (tmp_path / "mcp-servers.json").write_text(json.dumps({"mcpServers": servers}))
+    return tmp_path
+
+
 def weft(*arguments: str, folder: Path) -> Any:
-    """What it prints, as JSON. Run in a folder without configuration files of anybody."""
-    done = subprocess.run([str(WEFT), *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    """What it prints, as JSON."""
+    env = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
+    done = subprocess.run([str(WEFT), *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
+def results(printed: Any) -> dict[str, Any]:
+    """What each step gave, out of what a system prints; PML's tools give it under `result`."""
+    each = {task["taskId"]: task["output"] for task in printed["results"]} if "results" in printed else printed
+    return {name: value["result"] if isinstance(value, dict) else value for name, value in each.items()}
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_the_plan_is_the_same(tmp_path: Path, name: str) -> None:
-    plan = weft("plan", "--json", str(SAME / name), folder=tmp_path)
+def test_the_plan_is_the_same(folder: Path, name: str) -> None:
+    plan = weft("plan", "--json", str(SAME / name), folder=folder)
     first = plan["steps"][0]["layer"]
     assert [(step["step"], step["layer"] - first, set(step["needs"])) for step in plan["steps"]] == [
         ("fetch", 0, set()),
@@ -36,12 +52,12 @@ def test_the_plan_is_the_same(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_result_is_the_same(tmp_path: Path, name: str) -> None:
-    assert weft("run", "-q", str(SAME / name), folder=tmp_path) == RESULT
+def test_the_result_is_the_same(folder: Path, name: str) -> None:
+    assert results(weft("run", "-q", "-y", str(SAME / name), folder=folder)) == RESULT
 
 
 @pytest.mark.parametrize("name", FILES[1:])
-def test_it_is_the_same_when_it_is_imported(tmp_path: Path, name: str) -> None:
+def test_it_is_the_same_when_it_is_imported(folder: Path, name: str) -> None:
     weft_import = [str(WEFT), "import", str(SAME / name), "--to", "own.weft.yaml"]
-    subprocess.run(weft_import, cwd=tmp_path, timeout=60, check=True)
-    assert weft("run", "-q", "own.weft.yaml", folder=tmp_path) == RESULT
+    subprocess.run(weft_import, cwd=folder, timeout=60, check=True)
+    assert results(weft("run", "-q", "-y", "own.weft.yaml", folder=folder)) == RESULT
