@@ -169,7 +169,7 @@ class _Loader:
             self.ids = {**dict.fromkeys(self.beside.steps, ()), **self.ids}
             around = self.beside.workflow.servers
         joined = self.beside.workflow.resources if self.beside else None
-        self.servers = Servers(fields, around, self.secrets, findings, joined)
+        self.servers = Servers(fields, around, self.secrets, findings, joined, self._written(fields.path).get("servers"))
         pools = fields.get("resources", {})
         self.pools = {pool: read_pool(pool, value, fields.at("resources", pool), findings) for pool, value in pools.items()}
         self.defaults: Fields = fields.get("defaults", Fields(fields.at("defaults")))

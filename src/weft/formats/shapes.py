@@ -14,6 +14,7 @@ from weft.formats.document import Findings, Path, Where
 from weft.model import spec
 from weft.model.keys import Keys
 from weft.model.shape import (
+    ADDRESS,
     ENV_NAME,
     INTEGER_MAX,
     INTEGER_MIN,
@@ -384,6 +385,8 @@ def _valid_name(text: str, pattern: str) -> str:
     """What names are made of, and one that is close to this text, as a hint."""
     if pattern == PLUGIN:
         return "write the name of a package and that of a kind of step, as in `acme-words/count`"
+    if pattern == ADDRESS:
+        return "an address begins with `https://`, or `http://`"
     if pattern == TOOL:
         return "write the name of a server and that of its tool, as in `files/read_file`"
     if pattern not in (NAME, ENV_NAME):

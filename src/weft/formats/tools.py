@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from weft.formats.document import Findings, Where
 from weft.formats.shapes import Fields, quoted
 from weft.model.tokens import shown
-from weft.model.workflow import Action, Flow, Pool, Rate, Server, Step, Tool
+from weft.model.workflow import Action, Flow, Pool, Rate, Server, Step, Tool, Value
 
 _ONLY_OF = {"url": ("env", "secrets"), "command": ("headers", "bearer", "secret_headers")}
 """What says nothing about a server that has this key."""
@@ -19,7 +19,8 @@ _UNKNOWN = Tool(server="", name="")
 class Servers:
     """The servers of a file: its own, and those that are declared `around` it. `secrets` are those that the file declares.
 
-    `joined`: the pools of the run that its steps shall join, to which none can be added.
+    `joined`: the pools of the run that its steps shall join, to which none can be added. `named`: what stands under `servers`,
+    also those that are wrong.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Servers:
         secrets: Sequence[str],
         findings: Findings,
         joined: Mapping[str, Pool] | None = None,
+        named: Value = None,
     ) -> None:
         self._findings, self._secrets = findings, secrets
         self._joined = joined
@@ -37,7 +39,8 @@ class Servers:
         given: dict[str, Fields] = fields.get("servers", {})
         self.own = {name: self._server(server) for name, server in given.items()}
         self.known = {**around, **self.own}
-        self._is_sure = "servers" not in fields.refused and all(not server.refused for server in given.values())
+        self._wrong = set(named) - self.known.keys() if isinstance(named, dict) else set()
+        self._is_sure = "servers" not in fields.refused
 
     def _server(self, given: Fields) -> Server:
         for has, keys in _ONLY_OF.items():
@@ -47,9 +50,6 @@ class Servers:
                     self._findings.add("W214", message, Where(given.at(key), "key"), hint="remove it")
         self._check_secrets(given)
         url, rate = given.get("url", ""), given.get("rate")
-        if url and not url.startswith(("http://", "https://")):
-            hint = "an address begins with `https://`, or `http://`"
-            self._findings.add("W205", f"`{shown(url)}` is no address", Where(given.at("url")), hint=hint)
         return Server(
             command=tuple(filter(None, given.get("command", ()))),
             env=given.get("env", {}),
@@ -76,7 +76,7 @@ class Servers:
         server, _, name = fields["tool"].partition("/")
         if server in self.known:
             return Tool(server=server, name=name)
-        if self._is_sure:
+        if self._is_sure and server not in self._wrong:
             declare = f"declare it at the top of the file: `servers: {{ {server}: {{ command: [{server}-server] }} }}`"
             near = self._findings.meant(server, self.known)
             hint = f"did you mean `{near}/{shown(name)}`?" if near else declare

@@ -455,6 +455,6 @@ CODES: dict[str, Code] = {
         "Order the pairs that are listed and check again; or use fewer globs.",
     ),
     **HWFE_CODES,
-    **EVOLVER_CODES,
     **PML_CODES,
+    **EVOLVER_CODES,
 }

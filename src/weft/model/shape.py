@@ -22,6 +22,9 @@ PLUGIN = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?/[A-Za-z0-9_.-]{1,100}"
 TOOL = rf"{NAME}/[A-Za-z0-9_./:-]{{1,128}}"
 """A server, and a tool of it as the server calls it."""
 
+ADDRESS = r"https?://\S+"
+"""Of a server that is reached over HTTP."""
+
 _NUMBER = r"[0-9]{1,20}(\.[0-9]{1,20})?"
 DURATION = rf"{_NUMBER}|(?=[0-9])({_NUMBER}d)?({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?({_NUMBER}ms)?"
 SIZE = rf"{_NUMBER} ?(B|[kK]B|[MGT]B|[KMGT]iB)?"

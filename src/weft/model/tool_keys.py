@@ -1,7 +1,7 @@
 """The keys of tools and their servers: rows of the one table in `spec`, which holds them together with the others."""
 
 from weft.model.keys import Key, Keys
-from weft.model.shape import ENV_NAME, TOOL, Frequency, ListOf, MapOf, Record, Text
+from weft.model.shape import ADDRESS, ENV_NAME, TOOL, Frequency, ListOf, MapOf, Record, Text
 
 _env_name = Text(ENV_NAME, "the name of an environment variable")
 HEADER = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
@@ -46,7 +46,10 @@ TOOL_RECORDS: dict[str, Keys] = {
                 "[TOKEN]",
             ),
             Key(
-                "url", Text(what="an address"), "The address of a server that is reached over HTTP.", "https://tools.example/mcp"
+                "url",
+                Text(ADDRESS, "an address"),
+                "The address of a server that is reached over HTTP.",
+                "https://tools.example/mcp",
             ),
             Key(
                 "headers",
