@@ -149,10 +149,15 @@ def test_the_sweep_spares_itself_and_what_is_above_it(tmp_path: Path, run_id: st
 def test_what_cannot_be_killed_is_named(monkeypatch: pytest.MonkeyPatch, run_id: str) -> None:
     monkeypatch.setattr(tree, "send", lambda signum, member: None)
     monkeypatch.setattr(tree, "SWEEP_S_MAX", 0.1)
-    child = subprocess.Popen(["sleep", "1000"], start_new_session=True, env={**os.environ, "WEFT_RUN": run_id})
+    command = ["sh", "-c", "echo up; read line"]
+    child = subprocess.Popen(
+        command, start_new_session=True, env={**os.environ, "WEFT_RUN": run_id}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"  # until then its environment may not be there yet
         with pytest.raises(MachineError, match=rf"cannot be killed: {child.pid};"):
             sweep(run_id)
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
