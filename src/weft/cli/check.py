@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from weft.core.estimates import Sample
     from weft.views.foretold import Foretold
 
-READ = ("format", "size_max", "time_scale", "color")
+READ = ("format", "size_max", "time_scale", "timeout_unit", "color")
 
 
 @click.command("check")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -81,9 +81,10 @@ def take_settings(options: dict[str, Any]) -> Settings:
     return Settings(given)
 
 
-def load(file: str, settings: Settings) -> tuple[Loaded, bytes]:
-    """Read a workflow file. Problems go to stderr; errors among them end the command with exit code 2."""
-    loaded, data = look_at(file, settings)
+def load(file: str, settings: Settings, given: Mapping[str, str] | None = None) -> tuple[Loaded, bytes]:
+    """Read a workflow file. Problems go to stderr; errors among them end the command with exit code 2. `given`: what the command
+    line gives to a run of it."""
+    loaded, data = look_at(file, settings, given=given)
     show_problems(loaded, data, settings)
     if loaded.workflow is None:
         sys.exit(2)
@@ -97,8 +98,10 @@ def budgets_of(settings: Settings) -> Budgets:
     return Budgets(yaml_bytes_max=size_max, json_bytes_max=size_max) if size_max else Budgets()
 
 
-def look_at(file: str, settings: Settings, beside: "Beside | None" = None) -> tuple[Loaded, bytes]:
-    """Read a workflow file and collect its problems. `beside`: a run that its steps shall join."""
+def look_at(
+    file: str, settings: Settings, beside: "Beside | None" = None, given: Mapping[str, str] | None = None
+) -> tuple[Loaded, bytes]:
+    """Read a workflow file and collect its problems. `beside`: a run that its steps shall join. `given`: as for `load`."""
     from weft.formats import load as load_format
     from weft.host.source import read_source
 
@@ -108,7 +111,7 @@ def look_at(file: str, settings: Settings, beside: "Beside | None" = None) -> tu
         return Loaded(None, tuple(problems), "", lambda step: Place(file)), b""
     form = settings["format"] or None
     read = partial(read_source, size_max=budgets.json_bytes_max)
-    scale, outside = settings["time_scale"], _outside()
+    scale, outside = settings["time_scale"], _outside(settings, given)
     loaded = load_format(data, file, format=form, budgets=budgets, time_scale=scale, read=read, outside=outside, beside=beside)
     if missing := list(_missing_plugins(loaded)):
         loaded = msgspec.structs.replace(loaded, workflow=None, problems=(*loaded.problems, *missing))
@@ -140,7 +143,7 @@ def refuse_unasked(loaded: Loaded, data: bytes, settings: Settings) -> None:
         leave(2)
 
 
-def _outside() -> Outside:
+def _outside(settings: Settings, given: Mapping[str, str] | None) -> Outside:
     """What files of other systems need beside themselves."""
     from weft.host.programs import evaluate_lua
     from weft.host.source import read_folder
@@ -151,7 +154,10 @@ def _outside() -> Outside:
 
         return {name: Path(name).read_bytes() for name in (*FILES, ".env", *MAPS) if Path(name).is_file()}
 
-    return Outside(evaluate_lua=evaluate_lua, files=files, folder=read_folder, variables=os.environ)
+    unit = settings["timeout_unit"]
+    return Outside(
+        evaluate_lua=evaluate_lua, files=files, folder=read_folder, variables=os.environ, timeout_unit=unit, given=given
+    )
 
 
 def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:

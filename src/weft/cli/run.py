@@ -4,7 +4,7 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -83,7 +83,7 @@ _FIELDS: Final = {"from": "from_"}
 @click.option("--input", "-i", "more_pairs", multiple=True, metavar="KEY=VALUE", help="An input of the workflow.")
 @wait_option
 @click.option("--dry-run", "-n", is_flag=True, help="Show the plan and run nothing.")
-@settings_options(*VIEW, "schedule", "fail_fast", "durability", "format", "size_max", "time_scale")
+@settings_options(*VIEW, "schedule", "fail_fast", "durability", "format", "size_max", "time_scale", "timeout_unit")
 @selection_options("from", "downstream", "only", "until", "skip")
 @click.option("--reuse-from", metavar="RUN", help="Take the outputs of what has not changed from this run.")
 @click.option("--yes", "-y", is_flag=True, help="Let the servers of the file be started, as `weft allow` does.")
@@ -100,7 +100,8 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
     if file is None:
         leave(0 if wants_help else 2)
     settings = take_settings(options)
-    loaded, data = load(file, settings)
+    given = parse_pairs((*pairs, *more_pairs))
+    loaded, data = load(file, settings, None if wants_help else given)
     assert loaded.workflow is not None
     if wants_help:
         click.echo(_inputs_help(loaded.workflow))
@@ -111,8 +112,8 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
     selection, source = take_selection(options), str(Path(file).absolute())
     before = _before(options["reuse_from"], selection, source, settings)
     if options["dry_run"]:
-        _dry_run(workflow, (*pairs, *more_pairs), selection, before, settings, reuse=not options["no_reuse"])
-    inputs = bind_inputs(workflow, parse_pairs((*pairs, *more_pairs)))
+        _dry_run(workflow, given, selection, before, settings, reuse=not options["no_reuse"])
+    inputs = bind_inputs(workflow, given)
     if workflow.servers:
         from weft.cli.allow import allow_servers
 
@@ -147,13 +148,13 @@ def _before(name: str | None, selection: Selection, source: str, settings: Setti
 
 
 def _dry_run(
-    workflow: Workflow, pairs: tuple[str, ...], selection: Selection, before: Path | None, settings: Settings, *, reuse: bool
+    workflow: Workflow, given: Mapping[str, str], selection: Selection, before: Path | None, settings: Settings, *, reuse: bool
 ) -> NoReturn:
     """Show the plan with what is reused and, where less is run, what; then leave."""
     from weft.cli.check import show_plan
     from weft.rehearsal import foretell
 
-    given, limits = parse_pairs(pairs), app.limits_here(workflow, _limits(settings))
+    limits = app.limits_here(workflow, _limits(settings))
     known = not any(declared.required and name not in given for name, declared in workflow.inputs.items())
     project, state, told = Path.cwd(), state_folder(settings), None
     if known:
@@ -165,7 +166,7 @@ def _dry_run(
         from weft.earlier import look_back
         from weft.views.selection import render
 
-        inputs = bind_inputs(workflow, parse_pairs(pairs))
+        inputs = bind_inputs(workflow, given)
         chosen = choose(workflow, inputs, selection, look_back(before, str(Path.cwd())) if before else None)
         click.echo("\n" + render(chosen, workflow, run=before.name if before else ""))
     leave(0)
@@ -180,14 +181,36 @@ def _inputs_help(workflow: Workflow) -> str:
 
 
 def parse_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`key=value` texts as a mapping; the last one wins. Raises UsageError."""
-    given = {}
+    """`key=value` texts as a mapping; the last one wins. A text that begins with `{` is a JSON object with several of them.
+    Raises UsageError."""
+    given: dict[str, str] = {}
     for pair in pairs:
+        if pair.startswith("{"):
+            given |= _json_pairs(pair)
+            continue
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise UsageError(f"`{pair}` is not an input: write `name=value`")
         given[key] = value
     return given
+
+
+def _json_pairs(text: str) -> dict[str, str]:
+    try:
+        values = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise UsageError(f"`{text[:60]}` is no JSON object: {error}; or write `name=value`") from None
+    return {name: _as_given(value) for name, value in values.items()}
+
+
+def _as_given(value: Any) -> str:
+    """The text that is read as this value again: a text stands for itself, unless it looks like JSON."""
+    if isinstance(value, str):
+        try:
+            msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            return value
+    return msgspec.json.encode(value).decode()
 
 
 def with_settings(workflow: Workflow, settings: Settings) -> Workflow:
@@ -378,8 +401,11 @@ class View:
             return
         if result.state.workflow.report:
             from weft.cli.reply import reply_of
+            from weft.views.reply import as_text
 
             outputs = reply_of(result.run, result.facts(), result.store)
+            if self.output in ("live", "lines") and (told := as_text(result.state, outputs, verbose=self._verbose > 0)):
+                click.echo(told, err=True)
         if outputs is not None:
             with suppress(BrokenPipeError):  # who does not read them does not change how the run ended
                 click.echo(msgspec.json.format(msgspec.json.encode(outputs), indent=2))

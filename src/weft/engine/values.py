@@ -39,7 +39,7 @@ class Values:
         self.state = state
         self.outputs = {**{step: given.output for step, given in created.given.items() if given.output}, **outputs}
         self._store = store
-        self._run = {"id": created.run, "name": created.workflow.name}
+        self._run: Mapping[str, Value] = _Run(state, created)
         self.scope: dict[str, Value] = {"inputs": created.inputs, "steps": _Steps(self, ""), "run": self._run}
         self._items = Items(state, self.scope_of, self.output)
         self._flows: dict[int, dict[str, Value]] = {}
@@ -223,6 +223,25 @@ def _what(value: Value) -> str:
 def input_error(error: ValueError | MachineError) -> ErrorRecord:
     """What could not be resolved, as the error of an attempt: an ExpressionError, a value that is too large, a lost blob."""
     return ErrorRecord(kind="input", message=str(error), hint=getattr(error, "hint", ""))
+
+
+class _Run(Mapping[str, Value]):
+    """`id` and `name` of the run, and when it `started`, in seconds since the epoch: it has that from its first turn."""
+
+    def __init__(self, state: State, created: f.RunCreated) -> None:
+        self._state = state
+        self._known = {"id": created.run, "name": created.workflow.name, "started": created.at}
+
+    def __getitem__(self, name: str) -> Value:
+        if name == "started" and self._state.created:
+            return self._state.created.at
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 class _Steps(Mapping[str, Value]):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weft.formats.document import Document
     from weft.formats.flows import Beside, Read, Sources
 
-FORMATS = ("native", "wfformat", "hwfe", "pml", "evolver")
+FORMATS = ("native", "wfformat", "hwfe", "pml", "evolver", "ghyaml")
 
 PROBLEMS_MAX = 1000
 """More than a person reads; a generated file with one mistake in each step must not cost gigabytes."""
@@ -40,12 +40,15 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
     """What a format may need that is not in the file itself: somebody to evaluate a file that is a program, the configuration
-    files of its system in the current folder by name, the files of a folder (YAML, JSON, Python), and the environment."""
+    files of its system in the current folder by name, the files of a folder (YAML, JSON, Python), the environment, the unit of a
+    bare timeout, and what the command line gives to a run (None: it is none)."""
 
     evaluate_lua: Callable[[str], Mapping[str, Any]] | None = None
     files: Callable[[], Mapping[str, bytes]] = dict
     folder: Callable[[str], Mapping[str, bytes]] | None = None
     variables: Mapping[str, str] = {}
+    timeout_unit: str = "ms"
+    given: Mapping[str, str] | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -85,7 +88,10 @@ def load(
     def load_part(data: bytes, name: str) -> Loaded:
         return _load(data, name, None, budgets, time_scale, sources, outside or Outside())
 
-    sources = Sources(name, read, load_part, max(budgets.yaml_bytes_max, budgets.json_bytes_max))
+    def parse(data: bytes, name: str) -> "tuple[Document | None, list[Problem]]":
+        return _read(data, name, budgets, outside or Outside())
+
+    sources = Sources(name, read, load_part, parse, max(budgets.yaml_bytes_max, budgets.json_bytes_max))
     sources.beside = beside
     try:
         loaded = _load(data, name, format, budgets, time_scale, sources, outside or Outside())
@@ -134,6 +140,11 @@ def _load(
         from weft.formats import pml as module
 
         workflow = module.load(document, findings, name, outside.files())
+    elif form == "ghyaml":
+        from weft.formats import ghyaml as module
+
+        asked = module.Asked(timeout_unit=outside.timeout_unit, given=outside.given, variables=outside.variables)
+        workflow = module.load(document, findings, name, sources, asked)
     problems += findings.problems(document)
 
     def places(step: str) -> Place:
@@ -207,7 +218,7 @@ def is_json(data: bytes, name: str) -> bool:
 
 def _recognise(value: Any, findings: Any) -> str:
     """The format that the content is in; empty if it is none, which is reported."""
-    from weft.formats import evolver, native, pml, wfformat
+    from weft.formats import evolver, ghyaml, native, pml, wfformat
     from weft.formats.document import Where
     from weft.formats.shapes import quoted
     from weft.model.spec import RECORDS
@@ -218,6 +229,8 @@ def _recognise(value: Any, findings: Any) -> str:
         return "wfformat"
     if evolver.recognises(value):
         return "evolver"
+    if ghyaml.recognises(value):
+        return "ghyaml"
     if native.recognises(value):
         return "native"
     hint = "the smallest workflow is `steps: { hello: { run: echo hello } }`"

@@ -26,9 +26,9 @@ def imported(loaded: Loaded, source: str) -> str:
 
     Raises UsageError if it holds what the native format cannot, such as an empty key.
     """
-    from weft.formats import evolver, hwfe, native, pml, wfformat
+    from weft.formats import evolver, ghyaml, hwfe, native, pml, wfformat
 
-    modules = {"native": native, "wfformat": wfformat, "hwfe": hwfe, "pml": pml, "evolver": evolver}
+    modules = {"native": native, "wfformat": wfformat, "hwfe": hwfe, "pml": pml, "evolver": evolver, "ghyaml": ghyaml}
     module: Any = modules[loaded.format]
     assert loaded.workflow is not None, "only files without problems are imported"
     workflow = with_programs(loaded.workflow)

@@ -20,9 +20,13 @@ from weft.model.workflow import Flow, Pool, Step, Workflow, definitions
 
 if TYPE_CHECKING:
     from weft.formats import Loaded
+    from weft.formats.document import Document
 
 Read: TypeAlias = Callable[[str], tuple[bytes | None, list[Problem]]]
 """The content of a file, or what is wrong with it."""
+
+Parse: TypeAlias = "Callable[[bytes, str], tuple[Document | None, list[Problem]]]"
+"""The value in the content of a file with this name, or what is wrong with it."""
 
 DEPTH_MAX = 16
 """Files inside files. People rarely go beyond three; each level of the run's paths is a name to read."""
@@ -45,8 +49,10 @@ class Sources:
     """The files of sub-workflows. `problems` are theirs, `contents` what they hold, `digests` the SHA-256 of each by its name.
     `bytes_max`: of all files together."""
 
-    def __init__(self, name: str, read: Read | None, load: "Callable[[bytes, str], Loaded]", bytes_max: int) -> None:
-        self._read, self._load = read, load
+    def __init__(
+        self, name: str, read: Read | None, load: "Callable[[bytes, str], Loaded]", parse: "Parse", bytes_max: int
+    ) -> None:
+        self._read, self._load, self._parse = read, load, parse
         self._known: dict[str, Workflow | None] = {}
         self._chain = [normpath(name)]
         self._bytes_left = bytes_max
@@ -97,6 +103,28 @@ class Sources:
         if loaded.problems:
             self.contents[name] = data
         return loaded.workflow
+
+    # ---- files that are no workflows of their own ----
+
+    def document(self, paths: Sequence[str]) -> "tuple[Document, str] | None":
+        """What the first of these files that there is holds, and its name; relative to the file that is being loaded. None if
+        there is none, or it cannot be read as YAML or JSON, which is among the problems then."""
+        for path in paths:
+            data = self.content(path, self._chain[-1])
+            if data is None:
+                continue
+            name = normpath(join(dirname(self._chain[-1]), path))
+            document, problems = self._parse(data, name)
+            self.contents[name] = data
+            self.problems += problems
+            return (document, name) if document else None
+        return None
+
+    def content(self, path: str, beside: str) -> bytes | None:
+        """The bytes of a file, by its name relative to another one; None if it cannot be read."""
+        data = self._read(normpath(join(dirname(beside), path)))[0] if self._read else None
+        self._bytes_left -= len(data or b"")
+        return data if self._bytes_left >= 0 else None
 
 
 def check_given(fields: Fields, workflow: Workflow, findings: Findings) -> None:

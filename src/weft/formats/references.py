@@ -11,7 +11,7 @@ from weft.model.tokens import shown
 from weft.model.workflow import Input, Value
 
 STEP_FIELDS = ("output", "error", "status")
-RUN_FIELDS = ("id", "name")
+RUN_FIELDS = ("id", "name", "started")
 """What the engine puts into the scope of expressions. Steps of `finally` also see `run.status`."""
 
 ERROR_FIELDS = tuple(field for field in ErrorRecord.__struct_fields__)

@@ -2,13 +2,14 @@
 
 `wrong` is a file with this problem and `right` the same file without it: tests load both, so that they stay true.
 All of them are for the author of the file to fix: a command that meets one has run nothing and exits with 2.
-Numbers: W1 the text of a file, W2 its keys and values, W3 its names, W4 recorded traces, W6 files in Lua, W7 those of PML. A
-number never changes its meaning.
+Numbers: W1 the text of a file, W2 its keys and values, W3 its names, W4 recorded traces, W6 files in Lua, W7 those of PML, W9
+YAML workflows. A number never changes its meaning.
 """
 
 from weft.model.agent_codes import AGENT_CODES
 from weft.model.code import Code as Code
 from weft.model.evolver_codes import EVOLVER_CODES
+from weft.model.ghyaml_codes import GHYAML_CODES
 from weft.model.hwfe_codes import HWFE_CODES
 from weft.model.pml_codes import PML_CODES
 from weft.model.tool_codes import TOOL_CODES
@@ -457,4 +458,5 @@ CODES: dict[str, Code] = {
     **HWFE_CODES,
     **PML_CODES,
     **EVOLVER_CODES,
+    **GHYAML_CODES,
 }

@@ -68,7 +68,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting(
         "format",
-        Choice(("native", "wfformat", "hwfe", "pml", "evolver")),
+        Choice(("native", "wfformat", "hwfe", "pml", "evolver", "ghyaml")),
         None,
         "Format of the workflow file, when its content does not tell.",
         env="",
@@ -87,6 +87,14 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("size_max", SIZE, None, "Largest workflow file that is read; without it 10MB of YAML, 512MB of JSON."),
     _setting(
         "time_scale", Number(0, TIME_SCALE_MAX), 1.0, "Makes the steps of a trace shorter (0.001) or longer.", env="", file_key=""
+    ),
+    _setting(
+        "timeout_unit",
+        Choice(("ms", "s")),
+        "ms",
+        "What a bare `timeout` counts in files of systems that mean milliseconds, and have been written in seconds.",
+        env="",
+        file_key="",
     ),
     _setting("grace", Duration(), 10.0, "How long a process has to end before it is killed."),
     _setting("state", Text(), ".weft", "Folder of journals and outputs, relative to the project's folder."),

@@ -342,7 +342,7 @@ class Workflow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Lines that the system which the file was written for says at the start of a run."""
     together: str = ""
     """What that system says when steps start together, before their titles; `{count}` of them."""
-    report: Literal["", "pml"] = ""
+    report: Literal["", "pml", "ghccli"] = ""
     """In what form stdout tells how a run left: that of the system which the file was written for; empty: its outputs."""
     timeout_s: float | None = None
     """Seconds for the whole run, not counting those in which no engine works on it."""

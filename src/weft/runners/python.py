@@ -14,8 +14,9 @@ from weft.model.output import ErrorRecord
 from weft.model.workflow import Plugin, Python, Value
 from weft.ports import Ended, Executor, Job, JobKey, Report
 
-PLUGIN: Final = Path(guests.__file__).parent / "plugin.py"
-OURS: Final = {"weft.guests.node_runtime:run": str(PLUGIN.with_name("node_runtime.py"))}
+FOLDER: Final = Path(guests.__file__).parent
+PLUGIN: Final = FOLDER / "plugin.py"
+OURS: Final = {f"weft.guests.{name}:run": str(FOLDER / f"{name}.py") for name in ("node_runtime", "ghccli")}
 """Targets that a worker finds by their path: the user's interpreter, in which it runs, need not have weft."""
 
 

@@ -1,16 +1,17 @@
 """How a run left, in the words of the system that its file was written for: what a program that knows that system expects.
 
-PML: `complete` with the results of all tasks, `layer_complete` between layers, `approval_required` at a checkpoint, `aborted`. A
+YAML workflows: see `step_results`. PML: `complete` with the results of all tasks, `layer_complete` between layers, `approval_required` at a checkpoint, `aborted`. A
 checkpoint is named so that `weft approve RUN CHECKPOINT` answers it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from weft.core.measure import Numbers
 from weft.core.state import State, layer_gate
 from weft.model.output import ErrorRecord
 from weft.model.workflow import Step, Tool, Value
+from weft.views import step_results
 
 LAYER_OPTIONS: Final = ("continue", "replan", "abort")
 APPROVAL_OPTIONS: Final = ("approve", "reject", "modify")
@@ -20,6 +21,8 @@ _MS: Final = 1000
 
 def reply(numbers: Numbers, state: State, *, run: str, output: Callable[[str], Value]) -> dict[str, Any] | None:
     """What is said of a run whose workflow wants that; None while it goes on. `output` gives that of a step."""
+    if state.workflow.report == "ghccli" and state.ended:
+        return step_results.as_json(numbers, state)
     if state.workflow.report != "pml":
         return None
     told = _Told(numbers, state, run, output)
@@ -29,6 +32,12 @@ def reply(numbers: Numbers, state: State, *, run: str, output: Callable[[str], V
         return None
     gate = layer_gate(state)
     return told.layer(gate) if gate in state.asking else told.approval(next(iter(state.asking)))
+
+
+def as_text(state: State, reply: Mapping[str, Any] | None, *, verbose: bool) -> str:
+    """What that system says of it in lines for people; empty if it says nothing."""
+    told = reply is not None and state.workflow.report == "ghccli"
+    return step_results.render(reply or {}, verbose=verbose) if told else ""
 
 
 class _Told:

@@ -1,0 +1,157 @@
+"""What becomes of a YAML workflow's failures, conditions, pools and retries in weft."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from weft.formats.document import Path, Where
+from weft.formats.ghyaml_expression import Node, paths_in
+from weft.formats.ghyaml_lowering import Names, NotLowered, reads_status, step_path, truth
+from weft.formats.ghyaml_reading import Reading
+from weft.formats.shapes import described
+from weft.model.cycle import find_cycle
+from weft.model.shape import NAME
+from weft.model.tokens import shown
+from weft.model.workflow import Breaker, OnError, Pool, Retry, Sleep, Value
+
+GATE: Final = Sleep(0)
+"""Stands for the action of a step until that is made."""
+
+RETRY_KEYS: Final = (
+    *("enableRetry", "maxAttempts", "initialDelayMs", "maxDelayMs", "backoffMultiplier", "stepSpecificRetry", "circuitBreaker"),
+)
+BREAKER_KEYS: Final = ("enabled", "failureThreshold", "resetTimeoutMs")
+TRANSIENT: Final = (
+    *("timeout", "Transient", "HTTP429", "HTTP502", "HTTP503", "HTTP504"),
+    *("ConnectError", "TimeoutException", "NetworkError", "ConnectionError", "TimeoutError"),
+)
+"""What is tried again: what is documented as such, by the names that it has in weft."""
+
+
+# ---- failure ----
+
+
+def on_error_of(reading: Reading, fields: Mapping[str, Value], parallel: Mapping[str, Value], path: Path) -> OnError:
+    isolates = reading.flag(parallel, "isolateErrors", (*path, "parallel"))
+    goes_on = reading.flag(fields, "continueOnError", path)
+    config = fields.get("config")
+    if goes_on is None and isinstance(config, dict) and fields.get("type") == "condition":
+        goes_on = reading.flag(config, "continueOnError", (*path, "config"))
+    if isolates:
+        return "continue" if goes_on else "isolate"
+    if goes_on:
+        return "stop_layer" if isolates is False else "continue"
+    return "stop"
+
+
+# ---- conditions ----
+
+
+def condition_of(
+    reading: Reading, node: Node | None, path: Path, gates: Sequence[tuple[str, bool]], needs: Sequence[str], names: Names
+) -> str:
+    """The `if` of a step: what triggers it, and what it says itself."""
+    tests = []
+    if gates:
+        asked = [f"{step_path(id_)}.output.result? == {str(yes).lower()}" for id_, yes in dict.fromkeys(gates)]
+        tests.append(" || ".join(asked))
+    if node is not None:
+        try:
+            tests.append(truth(node, names))
+        except NotLowered as missing:
+            hint = "let a step of type `condition` decide, with this step in its `onTrue`"
+            message = f"{missing.what} cannot be asked before the step starts"
+            reading.findings.add("W907", message, Where(path), hint=hint)
+            return ""
+        told = {
+            str(keys[0])
+            for root, keys in paths_in(node)
+            if root == "steps" and keys and reads_status(keys[1:], names.steps[str(keys[0])])
+        }
+        if told:  # it says itself what the end of those steps means; of the others it is that they may not have failed
+            others = [f'!({step_path(id_)}.status in ["failed", "cancelled"])' for id_ in needs if id_ not in told]
+            statuses = [f'{step_path(id_)}.status != ""' for id_ in told]
+            tests = [*others, *statuses[:1], *tests]
+    return " && ".join(f"({test})" for test in tests)
+
+
+# ---- pools ----
+
+
+def read_pools(reading: Reading, given: Value, retry: Value, path: Path) -> dict[str, Pool]:
+    at = (*path, "parallel", "resources")
+    breaker = _breaker(reading, retry, (*path, "retryOptions"))
+    pools = {}
+    for name in reading.mapping(given, at, "resources: { cpu: 2 }"):
+        if not re.fullmatch(NAME, name):
+            hint = "a name begins with a letter and has letters, digits, `_` and `-`"
+            reading.findings.add("W905", f"no pool can be called `{shown(name)}`", Where((*at, name), "key"), hint=hint)
+        elif slots := reading.count(given, name, at):
+            pools[name] = Pool(slots=slots, breaker=breaker)
+        elif given[name] is None:
+            reading.wrong(f"the pool `{name}` has no size", (*at, name), f"{name}: 2")
+    return pools
+
+
+def _breaker(reading: Reading, retry: Value, path: Path) -> Breaker | None:
+    given = retry.get("circuitBreaker") if isinstance(retry, dict) else None
+    at = (*path, "circuitBreaker")
+    if given is None or given is False:
+        return None
+    fields = {} if given is True else reading.mapping(given, at)
+    reading.check_keys(fields, BREAKER_KEYS, at, "`circuitBreaker`")
+    if reading.flag(fields, "enabled", at) is False:
+        return None
+    failures = reading.count(fields, "failureThreshold", at) or 5
+    return Breaker(failures=failures, cooldown_s=_ms(reading, fields, "resetTimeoutMs", at, 60_000) / 1000)
+
+
+# ---- retries ----
+
+
+def retry_of(reading: Reading, whole: Value, fields: Mapping[str, Value], retries: int, path: Path, root: Path) -> Retry:
+    """What the file says of its attempts, the step last. Nothing is tried again where nothing is said of it."""
+    of_all = reading.mapping(whole, (*root, "retryOptions"))
+    reading.check_keys(of_all, RETRY_KEYS, (*root, "retryOptions"), "`retryOptions`")
+    by_step = reading.mapping(of_all.get("stepSpecificRetry"), (*root, "retryOptions", "stepSpecificRetry"))
+    special = reading.mapping(
+        by_step.get(str(fields.get("id"))), (*root, "retryOptions", "stepSpecificRetry", str(fields.get("id")))
+    )
+    own = reading.mapping(fields.get("retryOptions"), (*path, "retryOptions"))
+    reading.check_keys(own, RETRY_KEYS, (*path, "retryOptions"), "`retryOptions`")
+    asked: dict[str, Value] = {**of_all, **special, **own}
+    at = (*path, "retryOptions") if own else (*root, "retryOptions")
+    enabled = reading.flag(asked, "enableRetry", at)
+    if retries and not own and not special:
+        return Retry(times=retries, when=TRANSIENT)
+    if not asked or enabled is False:
+        return Retry()
+    return Retry(
+        times=(reading.count(asked, "maxAttempts", at) or 3) - 1,
+        delay_s=_ms(reading, asked, "initialDelayMs", at, 1000) / 1000,
+        max_delay_s=_ms(reading, asked, "maxDelayMs", at, 10_000) / 1000,
+        factor=max(1.0, _ms(reading, asked, "backoffMultiplier", at, 2)),
+        when=TRANSIENT,
+    )
+
+
+def _ms(reading: Reading, fields: Mapping[str, Value], key: str, path: Path, otherwise: float) -> float:
+    value = reading.constant(fields.get(key), (*path, key))
+    if value is None:
+        return otherwise
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e10:
+        what = described(value) if not isinstance(value, int | float) else str(value)
+        reading.wrong(f"`{key}` is {shown(what)}, where a number must be", (*path, key), f"{key}: {otherwise:g}")
+        return otherwise
+    return value
+
+
+# ---- cycles ----
+
+
+def first_cycle(needs: Mapping[str, Sequence[str]]) -> list[str]:
+    """The ids of steps that wait for each other, in order; none if there are none."""
+    ids = list(needs)
+    number: dict[str, Any] = {id_: n for n, id_ in enumerate(ids)}
+    cycle = find_cycle([[number[need] for need in needs[id_] if need in number] for id_ in ids])
+    return [ids[n] for n in cycle] if cycle else []

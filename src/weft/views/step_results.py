@@ -1,0 +1,69 @@
+"""How each step of a run went, and how far it ran in parallel: what is told of a run of a YAML workflow.
+
+Times are in milliseconds, utilisation is from 0 to 1, groups are counted as in the plan. All of it comes from the run's facts.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from weft.core.measure import Numbers
+from weft.core.state import State
+from weft.views.story import message
+from weft.views.summary import run_status
+
+_STATUSES = {"succeeded": "completed", "reused": "completed"}
+
+
+def as_json(numbers: Numbers, state: State) -> dict[str, Any]:
+    """`success`, `stepResults` by id, `parallelStats`. The steps inside of a step are counted as parts of it; the answer of an
+    agent has the time that it took."""
+    outputs = state.outputs.outputs if state.outputs else {}
+    results: dict[str, dict[str, Any]] = {}
+    for i, step in enumerate(numbers.steps):
+        whole = step.step.partition("/")[0]
+        if whole in results:
+            results[whole]["executionTime"] += _ms(step.run_s)
+            continue
+        error = state.errors.get(i)
+        results[whole] = {
+            "success": state.status[i].good,
+            "status": _STATUSES.get(step.status, step.status),
+            "output": outputs.get(whole),
+            "error": message(error) if error and not state.status[i].good else None,
+            "executionTime": _ms(step.run_s),
+            "parallelGroup": step.layer + state.workflow.first_layer,
+        }
+    for result in results.values():
+        if isinstance(result["output"], dict) and "agentId" in result["output"]:
+            result["output"] = {**result["output"], "executionTime": result["executionTime"]}
+    return {
+        "success": run_status(state) in ("succeeded", "succeeded_with_errors"),
+        "executionTime": _ms(numbers.makespan_s),
+        "stepResults": results,
+        "parallelStats": {
+            "totalGroups": len({result["parallelGroup"] for result in results.values()}),
+            "maxConcurrentSteps": numbers.parallel_max,
+            "resourceUtilization": {pool.pool: round(pool.utilisation, 4) for pool in numbers.pools},
+        },
+    }
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def render(results: Mapping[str, Any], *, verbose: bool) -> str:
+    """The same as text; with `verbose` a line for each step too."""
+    stats = results["parallelStats"]
+    lines = [
+        "Parallel Execution Statistics:",
+        f"- Total parallel groups: {stats['totalGroups']}",
+        f"- Max concurrent steps: {stats['maxConcurrentSteps']}",
+    ]
+    if stats["resourceUtilization"]:
+        lines.append("Resource Utilization:")
+        lines += [f"  - {pool}: {share * 100:.1f}%" for pool, share in stats["resourceUtilization"].items()]
+    for id_, result in results["stepResults"].items() if verbose else ():
+        lines.append(f"Step {id_} executed in parallel group {result['parallelGroup']}")
+        lines.append(f"Execution time: {result['executionTime']}ms")
+    return "\n".join(lines)

@@ -1,0 +1,274 @@
+"""Values in YAML workflows: what can be read, that it stays data wherever it stands, and what conditions make of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ghyaml_workflows import outputs_of, read, run, script, whole, workflow_of
+
+HOSTILE = {
+    "quote": '"; touch X #',
+    "substitution": "$(touch X)`touch X`${X}",
+    "single": "it's '; touch X; '",
+    "lines": "a\nb; touch X\n\nc",
+    "dashes": "--version",
+    "spaces": "  two  words  ",
+    "template": "{{variables.secret}} ${{ inputs.secret }}",
+    "glob": "* ? [a-z] ~ \\",
+    "unicode": "žluť \u202e 🎉",
+}
+
+
+# ---- values ----
+
+
+def test_everything_documented_can_be_read(tmp_path: Path) -> None:
+    text = whole(
+        """
+- { id: cover, name: C, type: script, config: { command: printf, args: ["%s\\n", '{"coverage": 85, "list": ["a", {"b": 2}]}'] } }
+- id: use
+  name: U
+  type: script
+  config:
+    command: printf
+    args:
+      - "%s|"
+      - "{{steps.cover.result}} {{steps.cover.exitCode}} {{steps.cover.success}} {{steps.cover.status}}"
+      - "{{steps.cover.stdout}}"
+      - "{{steps.cover.output}}"
+      - "{{steps.cover.coverage}} {{steps.cover.outputs.list[1].b}} {{ steps['cover'].outputs.list.length }}"
+      - "{{variables.who}} {{variable.who}} {{who}} {{env.WHERE}} {{env('WHERE')}} {{workflow.currentStepId}}"
+      - "{{variables.nobody}}{{steps.cover.nothing.at.all}}{{env.NOTHING_HERE}}"
+      - "{{variables.record}}"
+      - "{{ if(equals(steps.cover.coverage, 85), upper(concat), 'no') }}{{ steps.cover.coverage > 80 ? 'good' : 'bad' }}"
+      - "a ${{who}} $"
+"""
+    )
+    outputs = outputs_of(tmp_path, text, "who=bob", 'record={"a":[1,true,null]}', "concat=x", WHERE="here")
+    assert outputs["use"]["stdout"].split("|") == [
+        "success 0 true completed",
+        '{"coverage": 85, "list": ["a", {"b": 2}]}',
+        '{"coverage": 85, "list": ["a", {"b": 2}]}',
+        "85 2 2",
+        "bob bob bob here here use",
+        "",
+        '{"a":[1,true,null]}',
+        "Xgood",
+        "a $bob $",
+        "",
+    ]
+
+
+def test_scripts_know_where_they_are(tmp_path: Path) -> None:
+    text = whole(
+        "- { id: make-it, name: M, type: script, config: { command: printf, args: ['{\"n\": 3}'] } }\n"
+        "- { id: show, name: S, type: script, config: { command: env }, dependsOn: [make-it] }\n"
+    )
+    outputs = outputs_of(tmp_path, text, "deployStaging=true", '{"stage": "live", "nested": {"a": 1}, "five": "5"}')
+    variables = dict(line.partition("=")[::2] for line in outputs["show"]["stdout"].splitlines())
+    assert variables["WORKFLOW_CURRENT_STEP_ID"] == "show"
+    assert variables["WORKFLOW_ID"]
+    assert variables["WORKFLOW_VAR_STAGE"] == variables["WORKFLOW_VAR_stage"] == "live"
+    assert (variables["WORKFLOW_VAR_DEPLOYSTAGING"], variables["WORKFLOW_VAR_NESTED"]) == ("true", '{"a":1}')
+    assert variables["WORKFLOW_VAR_FIVE"] == "5"
+    assert variables["WORKFLOW_OUTPUT_MAKE_IT_STDOUT"] == '{"n": 3}'
+    assert (variables["WORKFLOW_OUTPUT_MAKE_IT_EXITCODE"], variables["WORKFLOW_OUTPUT_MAKE_IT_N"]) == ("0", "3")
+
+
+def test_when_it_began(tmp_path: Path) -> None:
+    text = whole(
+        "- { id: a, name: A, type: script, config: { command: echo, args: ['{{formatDate(workflow.startTime, \"YYYY\")}}', "
+        "'{{workflow.executionTime < 60000}}', '{{formatDate(now(), \"YYYY\")}}'] } }\n"
+    )
+    began, short, now = outputs_of(tmp_path, text)["a"]["stdout"].split()
+    assert began == now
+    assert short == "true"
+
+
+@pytest.mark.parametrize("evil", HOSTILE.values(), ids=HOSTILE)
+def test_values_stay_data(tmp_path: Path, evil: str) -> None:
+    """In arguments, in words of a line, in lines for a shell inside of every sort of quotes, in variables, in a folder's name."""
+    text = whole(
+        """
+- { id: made, name: M, type: script, config: { command: printenv, args: [EVIL] } }
+- { id: args, name: N, type: script, config: { command: printf, args: ["[%s]", "{{variables.v}}", "--x={{steps.made.stdout}}"] } }
+- { id: words, name: N, type: script, config: { command: "printf [%s] {{v}} --x={{v}} 'q {{v}}'" } }
+- id: line
+  name: N
+  type: script
+  config: { command: "printf '[%s]' {{v}} '{{v}}' \\"{{v}}\\" x\\"$(printf %s {{v}})\\"y | cat # {{v}}" }
+- { id: env, name: N, type: script, config: { command: printenv, args: [V], env: { V: "<{{v}}>" } } }
+- { id: test, name: N, type: condition, config: { expression: { equals: { left: "{{steps.made.stdout}}", right: "{{v}}" } } } }
+- { id: wait, name: N, type: delay, config: { duration: 0, message: "{{v}}" } }
+- { id: if, name: N, type: script, config: { command: "true" }, condition: "variables.v === steps.made.stdout" }
+"""
+    )
+    given = json.dumps({"v": evil, "secret": "leak"})
+    outputs = outputs_of(tmp_path, text, given, EVIL=evil)
+    seen = evil.removesuffix("\n")
+    assert outputs["made"]["stdout"] == seen
+    assert outputs["args"]["stdout"] == f"[{evil}][--x={seen}]"
+    assert outputs["words"]["stdout"] == f"[{evil}][--x={evil}][q {evil}]"
+    assert outputs["line"]["stdout"] == f"[{evil}][{evil}][{evil}][x{evil}y]"
+    assert outputs["env"]["stdout"] == f"<{evil}>"
+    assert outputs["test"]["result"] is True
+    assert outputs["wait"]["message"] == evil
+    assert outputs["if"]["exitCode"] == 0
+    assert not (tmp_path / "X").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("command: echo, args: ['{{v}}']", "argument 1"),
+        ("command: 'echo {{v}}'", "argument 1"),
+        ("command: 'echo {{v}} | cat'", "the value of `WEFT_VALUE_1`"),
+        ("command: env, env: { V: '{{v}}' }", "the value of `V`"),
+    ],
+)
+def test_what_no_program_can_be_given_is_refused(tmp_path: Path, config: str, says: str) -> None:
+    text = whole(
+        "- { id: big, name: B, type: script, config: { command: 'head -c 10000000 /dev/zero | tr \"\\\\0\" x' } }\n"
+        f"- {{ id: use, name: U, type: script, config: {{ {config.replace('{{v}}', '{{steps.big.stdout}}')} }} }}\n"
+        "- { id: text, name: T, type: script, config: { command: echo, args: ['{{length(steps.big.stdout)}}'] } }\n"
+        f"- {{ id: nul, name: N, type: script, parallel: {{ isolateErrors: true }}, config: {{ {config} }} }}\n"
+    ).replace("{ id: use,", "{ id: use, parallel: { isolateErrors: true },")
+    printed, said, code = run(tmp_path, text, json.dumps({"v": "a\0b"}))
+    assert code == 1, said
+    results = printed["stepResults"]
+    assert results["text"]["output"]["stdout"] == "10000000"
+    assert results["use"]["error"].startswith(f"{says} has 10,000,000 characters; a program can be given 100 KiB")
+    assert results["nul"]["error"].startswith(f"{says} holds a NUL character")
+
+
+# ---- conditions ----
+
+
+def test_conditions_trigger_steps(tmp_path: Path) -> None:
+    text = whole(
+        """
+- id: check
+  name: C
+  type: condition
+  config:
+    expression: { or: { conditions: [ { less_than: { left: "{{n}}", right: 3 } }, { matches: { left: a, right: x } } ] } }
+    onTrue: [few]
+    onFalse: [many, update-changelog]
+- { id: few, name: F, type: script, config: { command: echo, args: ["{{condition_check_result}}"] } }
+- { id: many, name: M, type: script, config: { command: echo, args: ["{{condition_check_result}}", "{{steps.check.result}}"] } }
+- { id: join, name: J, type: script, config: { command: echo }, dependsOn: [few, many] }
+"""
+    )
+    loaded = read(text)
+    assert [(problem.code, problem.severity) for problem in loaded.problems] == [("W909", "warning")]
+    for n, ran, other in (("2", "few", "many"), ("7", "many", "few")):
+        printed, said, code = run(tmp_path, text, f"n={n}")
+        assert code == 0, said
+        results = printed["stepResults"]
+        assert (results[ran]["status"], results[other]["status"], results["join"]["status"]) == (
+            "completed",
+            "skipped",
+            "completed",
+        )
+        assert results["check"]["output"]["result"] is (n == "2")
+        assert results[ran]["output"]["stdout"] == ("true" if n == "2" else "false false")
+
+
+EXPRESSIONS = [
+    ("{ equals: { left: '{{variables.n}}', right: 5 } }", True),
+    ("{ equals: { left: '{{variables.n}}', right: '5' } }", False),
+    ("{ equals: { left: variables.n, right: 5 } }", True),
+    ("{ type: not_equals, left: '{{n}}', right: 5 }", False),
+    ("{ operator: and, conditions: [{ exists: { left: '{{n}}' } }, { not_exists: { left: '{{missing}}' } }] }", True),
+    ("{ contains: { left: '{{variables.tags}}', right: a } }", True),
+    ("{ not_contains: { left: '{{variables.tags}}', right: a } }", False),
+    ("{ contains: { left: 'a text', right: 'tex' } }", True),
+    ("{ greater_than: { left: '{{n}}', right: 4 } }", True),
+    ("{ greater_than_or_equal: { left: '{{n}}', right: 5 } }", True),
+    ("{ less_than: { left: '{{n}}', right: 5 } }", False),
+    ("{ less_than_or_equal: { left: '{{n}}', right: 5 } }", True),
+    ("{ matches: { left: 'v1.2', right: '^v[0-9.]+$' } }", True),
+    ("{ not_matches: { left: 'v1.2', right: '^v' } }", False),
+    ("{ not: { conditions: [{ equals: { left: '{{n}}', right: 5 } }] } }", False),
+    ("{ not: { equals: { left: '{{n}}', right: 6 } } }", True),
+    ("{ or: [{ equals: { left: a, right: b } }, 'variables.n === 5'] }", True),
+    ("'{{ variables.tags.includes(\"b\") && n >= 5 }}'", True),
+    ("{ less_than: { left: '{{missing}}', right: 5 } }", False),
+]
+
+
+def test_expressions_of_conditions(tmp_path: Path) -> None:
+    steps = "".join(
+        f"- {{ id: c{n}, name: C, type: condition, config: {{ expression: {text} }} }}\n"
+        for n, (text, _) in enumerate(EXPRESSIONS)
+    )
+    outputs = outputs_of(tmp_path, whole(steps), "n=5", 'tags=["a", "b"]')
+    assert [outputs[f"c{n}"]["result"] for n in range(len(EXPRESSIONS))] == [expected for _, expected in EXPRESSIONS]
+
+
+def test_types_are_not_converted(tmp_path: Path) -> None:
+    text = whole(
+        "- { id: n, name: N, type: script, config: { command: echo, args: ['85'] } }\n"
+        "- { id: c, name: C, type: condition, config: "
+        "{ expression: { greater_than: { left: '{{steps.n.stdout}}', right: 80 } } } }\n"
+        "- { id: d, name: D, type: condition, config: "
+        "{ expression: { greater_than: { left: '{{toNumber(steps.n.stdout)}}', right: 80 } } } }\n"
+    ).replace("{ id: c, name: C,", "{ id: c, name: C, continueOnError: true,")
+    printed, said, code = run(tmp_path, text)
+    assert code == 0, said
+    assert "`85` and `80` cannot be put in order" in printed["stepResults"]["c"]["error"]
+    assert printed["stepResults"]["d"]["output"]["result"] is True
+
+
+CONDITIONS = [
+    ("variables.deployStaging === true", True),
+    ("variables.deployStaging == false", False),
+    ("deployStaging", True),
+    ("!variables.deployStaging", False),
+    ("variables.missing === true", False),
+    ("variables.missing", False),
+    ("variables.tags.includes('x')", True),
+    ('variables.tags.includes("y") || variables.n > 4', True),
+    ("variables.n >= 5 && variables.n < 6", True),
+    ("variables.missing > 4", False),
+    ("variables.name.startsWith('re') && variables.name.toUpperCase() === 'RELEASE'", True),
+    ("{{variables.n}} == 5", True),
+    ("{{variables.n === 5}}", True),
+    ("env.STAGE === 'live'", True),
+    ("env.STAGE !== 'live'", False),
+    ("env.NOT_THERE", False),
+    ("steps.ok.result == 'success'", True),
+    ("steps.ok.exitCode === 0 && steps.ok.stdout.includes('fine')", True),
+    ("steps.bad.result === 'failure'", True),
+    ("steps.bad.exitCode === 3", True),
+    ("steps.bad.success", False),
+    ("steps.ok.coverage > 80", True),
+    ("length(variables.tags) === 1 && variables.tags.length === 1", True),
+    ("variables.missing || variables.n", True),
+    ("empty(variables.missing) && notEmpty(variables.tags)", True),
+    ("default(variables.missing, 'a') === 'a'", True),
+    ("variables.tags[0] === 'x' && variables.record.a.b?.c === undefined", True),
+    ("true", True),
+    ("workflow.name === 'w'", True),
+]
+
+
+def test_conditions_of_steps(tmp_path: Path) -> None:
+    steps = script("ok", "", "'echo ''{\"coverage\": 85, \"it\": \"fine\"}'' | cat'")
+    steps += script("bad", "continueOnError: true", "'exit 3; date'")
+    for n, (text, _) in enumerate(CONDITIONS):
+        steps += f"- {{ id: s{n}, name: S, type: script, config: {{ command: 'true' }}, condition: {json.dumps(text)} }}\n"
+    given = json.dumps({"deployStaging": True, "tags": ["x"], "n": 5, "name": "release", "record": {"a": {}}})
+    printed, said, code = run(tmp_path, whole(steps), given, "-j1", STAGE="live")
+    assert code == 0, said
+    statuses = [printed["stepResults"][f"s{n}"]["status"] for n in range(len(CONDITIONS))]
+    wanted = ["completed" if expected else "skipped" for _, expected in CONDITIONS]
+    assert dict(zip([text for text, _ in CONDITIONS], statuses, strict=True)) == dict(
+        zip([text for text, _ in CONDITIONS], wanted, strict=True)
+    )
+
+
+def test_the_environment_is_not_kept_in_the_journal() -> None:
+    text = whole(script("a", "condition: \"env.TOKEN !== ''\""))
+    step = workflow_of(text, variables={"TOKEN": "s3cret"}).steps[0]
+    assert step.condition == "(true)"
