@@ -18,13 +18,13 @@ from weft.formats.flows import Sources
 from weft.formats.ghyaml_actions import OUTPUTS_MAX, AgentFile, Around, Limits, is_inside, make, result_of
 from weft.formats.ghyaml_expression import Node
 from weft.formats.ghyaml_lowering import Known, Names
-from weft.formats.ghyaml_policies import GATE, condition_of, first_cycle, on_error_of, read_pools, retry_of
+from weft.formats.ghyaml_policies import GATE, NO_LIMITS, condition_of, first_cycle, on_error_of, read_pools, retry_of
 from weft.formats.ghyaml_reading import NEED_KEYS, Reading
 from weft.formats.ghyaml_steps import TYPES, Config, ConfigReader, condition_node, environment, references
 from weft.formats.ghyaml_templates import ENDINGS, FOLDERS, INSTANCE_KEYS, Bound, Template, is_instance, is_template, read_given
 from weft.formats.shapes import described, quoted
 from weft.model.tokens import shown
-from weft.model.workflow import Input, Pool, Step, Value, Workflow
+from weft.model.workflow import Input, OnError, Pool, Step, Value, Workflow
 
 MAX_PARALLEL: Final = 4
 """What is documented when nothing else is given."""
@@ -86,6 +86,8 @@ def recognises(value: Value) -> bool:
     steps = value.get("steps") if isinstance(value, dict) else None
     if not isinstance(steps, list):
         return False
+    if not steps:
+        return "version" in value or "parallel" in value
     items = [item for item in steps if isinstance(item, dict)]
     ours = [item for item in items if "type" in item and ("config" in item or "id" in item)]
     return bool(ours) and not any("step_id" in item for item in items)
@@ -107,7 +109,9 @@ def load(document: Document, findings: Findings, name: str, sources: Sources, as
     return _Loader(document.value, (), reading, sources, asked).load(name)
 
 
-def _bound(bound: Bound, reading: Reading, name: str, sources: Sources, asked: Asked) -> Workflow | None:
+def _bound(bound: Bound | None, reading: Reading, name: str, sources: Sources, asked: Asked) -> Workflow | None:
+    if bound is None:
+        return None
     reading.parameters = bound.parameters
     return _Loader(bound.workflow, bound.path, reading, sources, asked).load(name)
 
@@ -120,6 +124,8 @@ def _instance(document: Document, reading: Reading, name: str, sources: Sources,
     value = document.value
     reading.check_keys(value, INSTANCE_KEYS, (), "an instance of a template")
     id_ = reading.text(value, "templateId", ())
+    given = reading.mapping(value.get("parameters"), ("parameters",))
+    overrides = reading.mapping(value.get("overrides"), ("overrides",))
     found = sources.document(_files(id_)) if id_ else None
     if found is None or not is_template(found[0].value):
         what = f"there is no template `{shown(id_)}`" if found is None else f"`{found[1]}` is no template"
@@ -129,8 +135,6 @@ def _instance(document: Document, reading: Reading, name: str, sources: Sources,
     inner, file = found
     inner_findings = Findings()
     inner_reading = Reading(inner_findings, asked.timeout_unit)
-    given = reading.mapping(value.get("parameters"), ("parameters",))
-    overrides = reading.mapping(value.get("overrides"), ("overrides",))
     if title := reading.text(value, "name", ()):
         overrides = {"name": title, **overrides}
     template = Template(inner, inner_reading, lambda id_: sources.document(_files(id_)), file)
@@ -164,6 +168,12 @@ class _Read(msgspec.Struct, kw_only=True):
     condition: Node | None = None
     gates: list[tuple[str, bool]] = []
     """The conditions that trigger it, and by what."""
+    limits: Limits = NO_LIMITS
+    on_error: OnError = "stop"
+    title: str = ""
+    alone: bool = False
+    """It may not run beside others."""
+    agent: AgentFile = AgentFile()
 
 
 class _Loader:
@@ -176,6 +186,8 @@ class _Loader:
         self.pools: dict[str, Pool] = {}
         self.agents: dict[str, AgentFile] = {}
         self.outputs: dict[str, Value] = {}
+        self.lost: set[str] = set()
+        """Steps that refer to something that is not there, which has been reported."""
         env = ConfigReader(reading, "script", {}, path)
         self.env, self.env_nodes = environment(env, workflow.get("env"), "env"), env.config.nodes
 
@@ -184,19 +196,17 @@ class _Loader:
         if self.asked.given is not None:
             self.used = dict.fromkeys([*self.asked.given])
         self.pools = read_pools(self.reading, self.parallel.get("resources"), self.workflow.get("retryOptions"), self.path)
+        enabled = self.reading.flag(self.parallel, "enabled", (*self.path, "parallel"))
+        timeout_s = self.reading.timeout_s(self.workflow, self.path)
+        description = self.reading.text(self.workflow, "description", self.path)
         read = self._steps()
         self._gate(read)
         for step in read:
             self._refer(step, {other.id for other in read})
-        known = {step.id: Known(type=step.config.type, agent=step.config.plain.get("agent", "")) for step in read}
-        if not self.findings:
-            self._report_cycle(read)
-        if self.findings:
-            return None
-        steps = self._made(read, known)
-        enabled = self.reading.flag(self.parallel, "enabled", (*self.path, "parallel"))
-        timeout_s = self.reading.timeout_s(self.workflow, self.path)
-        description = self.reading.text(self.workflow, "description", self.path)
+        for step in read:
+            self._settle(step)
+        self._report_cycle(read)
+        steps = self._made(read)
         if self.findings:
             return None
         defaults = {name: Input(default=value) for name, value in self.variables.items()}
@@ -277,12 +287,10 @@ class _Loader:
             return None
         at = (*path, "config")
         if not isinstance(item.get("config"), dict):
-            what = (
-                f"`config` is {described(item['config'])}, where a mapping must be"
-                if item.get("config")
-                else "it has no `config`"
-            )
-            self.reading.wrong(f"step `{id_}`: {what}", at if item.get("config") else path, "config: { command: npm }")
+            given = item.get("config")
+            what = f"`config` of the step `{id_}` is {described(given)}, where a mapping must be"
+            message = what if given is not None else f"the step `{id_}` has no `config`"
+            self.reading.wrong(message, path if given is None else at, "config: { command: npm }")
         fields = item["config"] if isinstance(item.get("config"), dict) else {}
         config = ConfigReader(self.reading, TYPES[written], fields, at).read() if fields else Config(type=TYPES[written])
         parallel = self.reading.mapping(item.get("parallel"), (*path, "parallel"), "parallel: { enabled: true }")
@@ -314,6 +322,7 @@ class _Loader:
 
     def _refer(self, step: _Read, ids: Iterable[str]) -> None:
         """Look up what a step needs and what its expressions speak of."""
+        before = self.findings.count
         for need, path in list(step.needs.items()):
             if need == step.id:
                 self.reading.wrong(f"the step `{need}` depends on itself", path, "remove it", "W908")
@@ -326,6 +335,8 @@ class _Loader:
             _name_conditions(node, ids)
         for root, keys, path in references(nodes):
             self._reference(step, root, keys, path, ids)
+        if self.findings.count > before:
+            self.lost.add(step.id)
 
     def _reference(self, step: _Read, root: str, keys: list[Any], path: Path, ids: Iterable[str]) -> None:
         if root == "variables" and keys:
@@ -337,7 +348,8 @@ class _Loader:
         if root == "parameters" and self.reading.parameters is None:
             self.reading.wrong("`parameters` are those of a template, and this is none", path, "use `variables`", "W912")
         elif root == "parameters" and keys and keys[0] not in (self.reading.parameters or {}):
-            hint = self.findings.suggest(str(keys[0]), self.reading.parameters or {})
+            known = self.reading.parameters or {}
+            hint = self.findings.suggest(str(keys[0]), known) or (f"it has {quoted(known)}" if known else "declare it there")
             self.reading.wrong(f"the template has no parameter `{shown(str(keys[0]))}`", path, hint, "W912")
         if root != "steps" or not keys:
             return
@@ -350,7 +362,7 @@ class _Loader:
             step.needs.setdefault(str(keys[0]), path)
 
     def _report_cycle(self, read: list[_Read]) -> None:
-        cycle = first_cycle({step.id: list(step.needs) for step in read})
+        cycle = first_cycle({step.id: [need for need in step.needs if need != step.id] for step in read})
         if not cycle:
             return
         paths = {step.id: step.needs for step in read}
@@ -361,52 +373,21 @@ class _Loader:
 
     # ---- steps of weft ----
 
-    def _made(self, read: list[_Read], known: dict[str, Known]) -> list[Step]:
-        for step in read:
-            names = Names(steps=known, parameters=self.reading.parameters or {}, env=None, step=step.id)
-            known[step.id] = msgspec.structs.replace(known[step.id], inside=is_inside(step.config, names))
-        around = Around(known=known, parameters=self.reading.parameters or {}, env=self.env, pools=self.pools)
-        alone = {step.id for step in read if self.reading.flag(step.parallel, "enabled", (*step.path, "parallel")) is False}
-        alone = alone if len(read) > 1 else set()
-        if alone:
-            self.pools[ALONE] = Pool(slots=self.max_parallel)
-        self.outputs = {step.id: result_of(step.id, known[step.id]) for step in read}
-        needs = {step.id: list(step.needs) for step in read}
-        env = {**self.asked.variables, **{name: value for name, value in self.env.items() if isinstance(value, str)}}
-        made = []
-        for step in read:
-            limits = self._limits(step, alone)
-            names = Names(steps=known, parameters=around.parameters, env=env, step=step.id)
-            base = Step(
-                id=step.id,
-                action=GATE,
-                needs=tuple(step.needs),
-                condition=condition_of(
-                    self.reading, step.condition, (*step.path, "condition"), step.gates, list(step.needs), names
-                ),
-                on_error=on_error_of(self.reading, step.fields, step.parallel, step.path),
-                title=self.reading.text(step.fields, "name", step.path),
-            )
-            agent = self._agent(step) if step.config.type == "agent" else AgentFile()
-            made.append(make(step.config, base, limits, around, agent, _before(step.id, needs)))
-        return made
-
-    def _limits(self, step: _Read, alone: set[str]) -> Limits:
+    def _settle(self, step: _Read) -> None:
+        """Read what bounds the step and what its failure means."""
         at = (*step.path, "parallel")
-        resources = {}
+        resources, sizes = dict[str, int](), self.parallel.get("resources")
+        sizes = sizes if isinstance(sizes, dict) else {}
         for pool, path in self.reading.texts(step.parallel.get("resource"), (*at, "resource"), "the name of a pool"):
-            if pool not in self.pools:
+            if pool not in self.pools and pool not in sizes:  # a wrong size has been reported
                 hint = (
                     self.findings.suggest(pool, self.pools) or f"define it: `parallel: {{ resources: {{ {shown(pool)}: 1 }} }}`"
                 )
                 message = f"the step `{step.id}` uses the pool `{shown(pool)}`, which the workflow does not define"
                 self.reading.wrong(message, path, hint, "W905")
-            else:
-                resources[pool] = 1
-        if alone:
-            resources[ALONE] = self.max_parallel if step.id in alone else 1
+            resources[pool] = 1
         own = self.reading.timeout_s(step.fields, step.path)
-        return Limits(
+        step.limits = Limits(
             timeout_s=own or step.config.timeout_s,
             retry=retry_of(
                 self.reading, self.workflow.get("retryOptions"), step.fields, step.config.retries, step.path, self.path
@@ -414,6 +395,43 @@ class _Loader:
             resources=resources,
             max_parallel=self.reading.count(step.parallel, "maxConcurrency", at),
         )
+        step.on_error = on_error_of(self.reading, step.fields, step.parallel, step.path)
+        step.title = self.reading.text(step.fields, "name", step.path)
+        step.alone = self.reading.flag(step.parallel, "enabled", at) is False
+        if step.config.type == "agent" and step.config.plain:
+            step.agent = self._agent(step)
+
+    def _made(self, read: list[_Read]) -> list[Step]:
+        """The steps of weft; those of which all that they refer to is there."""
+        parameters = self.reading.parameters or {}
+        known = {step.id: Known(type=step.config.type, agent=step.config.plain.get("agent", "")) for step in read}
+        read = [step for step in read if step.id not in self.lost]
+        for step in read:
+            names = Names(steps=known, parameters=parameters, env=None, step=step.id)
+            known[step.id] = msgspec.structs.replace(known[step.id], inside=is_inside(step.config, names))
+        around = Around(known=known, parameters=parameters, env=self.env, pools=self.pools)
+        if len(read) > 1 and any(step.alone for step in read):
+            self.pools[ALONE] = Pool(slots=self.max_parallel)
+            for step in read:
+                step.limits.resources[ALONE] = self.max_parallel if step.alone else 1
+        self.outputs = {step.id: result_of(step.id, known[step.id]) for step in read}
+        needs = {step.id: list(step.needs) for step in read}
+        env = {**self.asked.variables, **{name: value for name, value in self.env.items() if isinstance(value, str)}}
+        made = []
+        for step in read:
+            names = Names(steps=known, parameters=parameters, env=env, step=step.id)
+            at = (*step.path, "condition")
+            base = Step(
+                id=step.id,
+                action=GATE,
+                needs=tuple(step.needs),
+                condition=condition_of(self.reading, step.condition, at, step.gates, list(step.needs), names),
+                on_error=step.on_error,
+                title=step.title,
+            )
+            if not self.findings:
+                made.append(make(step.config, base, step.limits, around, step.agent, _before(step.id, needs)))
+        return made
 
     def _agent(self, step: _Read) -> AgentFile:
         from weft.formats.ghyaml_agent import read_agent

@@ -239,7 +239,7 @@ class _Parser:
     def call(self, name: _Token) -> Node:
         if name.text not in FUNCTIONS:
             near = did_you_mean(name.text, FUNCTIONS) or _METHODS.get(name.text)
-            hint = f"did you mean `{near}`?" if near else f"the functions are {', '.join(FUNCTIONS)}"
+            hint = f"did you mean `{near}`?" if near else "the page on YAML workflows in the documentation lists them all"
             raise ExpressionError(f"there is no function `{shown(name.text)}`", name.offset, len(name.text), hint)
         self.take()
         return self.called(name, self.items(")"))
@@ -249,7 +249,7 @@ class _Parser:
         least, most = FUNCTIONS[function]
         if not least <= len(arguments) <= most:
             count = f"{least}" if least == most else f"at least {least}" if most == _ANY else f"{least} to {most}"
-            message = f"`{function}` takes {count} argument{'' if count == '1' else 's'}, not {len(arguments)}"
+            message = f"`{function}` takes {count} argument{'' if count[-1] == '1' else 's'}, not {len(arguments)}"
             raise ExpressionError(message, name.offset, len(name.text))
         if function == "if":
             return ["if", *arguments, *[["lit", ""]] * (3 - len(arguments))]

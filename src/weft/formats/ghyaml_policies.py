@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from weft.formats.document import Path, Where
+from weft.formats.ghyaml_actions import Limits
 from weft.formats.ghyaml_expression import Node, paths_in
 from weft.formats.ghyaml_lowering import Names, NotLowered, reads_status, step_path, truth
 from weft.formats.ghyaml_reading import Reading
@@ -17,9 +18,13 @@ from weft.model.workflow import Breaker, OnError, Pool, Retry, Sleep, Value
 GATE: Final = Sleep(0)
 """Stands for the action of a step until that is made."""
 
+NO_LIMITS: Final = Limits(timeout_s=None, retry=Retry(), resources={}, max_parallel=None)
+
 RETRY_KEYS: Final = (
     *("enableRetry", "maxAttempts", "initialDelayMs", "maxDelayMs", "backoffMultiplier", "stepSpecificRetry", "circuitBreaker"),
 )
+ATTEMPTS: Final = 3
+"""What is documented where `retryOptions` does not say."""
 BREAKER_KEYS: Final = ("enabled", "failureThreshold", "resetTimeoutMs")
 TRANSIENT: Final = (
     *("timeout", "Transient", "HTTP429", "HTTP502", "HTTP503", "HTTP504"),
@@ -88,8 +93,6 @@ def read_pools(reading: Reading, given: Value, retry: Value, path: Path) -> dict
             reading.findings.add("W905", f"no pool can be called `{shown(name)}`", Where((*at, name), "key"), hint=hint)
         elif slots := reading.count(given, name, at):
             pools[name] = Pool(slots=slots, breaker=breaker)
-        elif given[name] is None:
-            reading.wrong(f"the pool `{name}` has no size", (*at, name), f"{name}: 2")
     return pools
 
 
@@ -103,7 +106,7 @@ def _breaker(reading: Reading, retry: Value, path: Path) -> Breaker | None:
     if reading.flag(fields, "enabled", at) is False:
         return None
     failures = reading.count(fields, "failureThreshold", at) or 5
-    return Breaker(failures=failures, cooldown_s=_ms(reading, fields, "resetTimeoutMs", at, 60_000) / 1000)
+    return Breaker(failures=failures, cooldown_s=_ms(reading, fields, at, "resetTimeoutMs", 60_000) / 1000)
 
 
 # ---- retries ----
@@ -111,31 +114,38 @@ def _breaker(reading: Reading, retry: Value, path: Path) -> Breaker | None:
 
 def retry_of(reading: Reading, whole: Value, fields: Mapping[str, Value], retries: int, path: Path, root: Path) -> Retry:
     """What the file says of its attempts, the step last. Nothing is tried again where nothing is said of it."""
-    of_all = reading.mapping(whole, (*root, "retryOptions"))
-    reading.check_keys(of_all, RETRY_KEYS, (*root, "retryOptions"), "`retryOptions`")
-    by_step = reading.mapping(of_all.get("stepSpecificRetry"), (*root, "retryOptions", "stepSpecificRetry"))
-    special = reading.mapping(
-        by_step.get(str(fields.get("id"))), (*root, "retryOptions", "stepSpecificRetry", str(fields.get("id")))
-    )
-    own = reading.mapping(fields.get("retryOptions"), (*path, "retryOptions"))
-    reading.check_keys(own, RETRY_KEYS, (*path, "retryOptions"), "`retryOptions`")
-    asked: dict[str, Value] = {**of_all, **special, **own}
-    at = (*path, "retryOptions") if own else (*root, "retryOptions")
-    enabled = reading.flag(asked, "enableRetry", at)
-    if retries and not own and not special:
+    everywhere, id_ = (*root, "retryOptions"), str(fields.get("id"))
+    of_all = reading.mapping(whole, everywhere)
+    by_step = reading.mapping(of_all.get("stepSpecificRetry"), (*everywhere, "stepSpecificRetry"))
+    layers: list[tuple[Mapping[str, Value], Path]] = [
+        (reading.mapping(fields.get("retryOptions"), (*path, "retryOptions")), (*path, "retryOptions")),
+        (reading.mapping(by_step.get(id_), (*everywhere, "stepSpecificRetry", id_)), (*everywhere, "stepSpecificRetry", id_)),
+        (of_all, everywhere),
+    ]
+    for layer, at in layers:
+        reading.check_keys(layer, RETRY_KEYS, at, "`retryOptions`")
+
+    def said(key: str) -> tuple[Mapping[str, Value], Path]:
+        """Where a key is given, the step first."""
+        return next(((layer, at) for layer, at in layers if key in layer), layers[-1])
+
+    if retries and not layers[0][0] and not layers[1][0]:
         return Retry(times=retries, when=TRANSIENT)
-    if not asked or enabled is False:
+    layer, at = said("enableRetry")
+    if reading.flag(layer, "enableRetry", at) is False or not any(layer for layer, _ in layers):
         return Retry()
+    layer, at = said("maxAttempts")
+    attempts = reading.count(layer, "maxAttempts", at) or ATTEMPTS
     return Retry(
-        times=(reading.count(asked, "maxAttempts", at) or 3) - 1,
-        delay_s=_ms(reading, asked, "initialDelayMs", at, 1000) / 1000,
-        max_delay_s=_ms(reading, asked, "maxDelayMs", at, 10_000) / 1000,
-        factor=max(1.0, _ms(reading, asked, "backoffMultiplier", at, 2)),
+        times=attempts - 1,
+        delay_s=_ms(reading, *said("initialDelayMs"), "initialDelayMs", 1000) / 1000,
+        max_delay_s=_ms(reading, *said("maxDelayMs"), "maxDelayMs", 10_000) / 1000,
+        factor=max(1.0, _ms(reading, *said("backoffMultiplier"), "backoffMultiplier", 2)),
         when=TRANSIENT,
     )
 
 
-def _ms(reading: Reading, fields: Mapping[str, Value], key: str, path: Path, otherwise: float) -> float:
+def _ms(reading: Reading, fields: Mapping[str, Value], path: Path, key: str, otherwise: float) -> float:
     value = reading.constant(fields.get(key), (*path, key))
     if value is None:
         return otherwise

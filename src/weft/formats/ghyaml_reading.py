@@ -41,18 +41,20 @@ class Reading:
         self.wrong(f"`{shown(str(path[-1]))}` is {described(value)}, where a mapping must be", path, hint)
         return {}
 
-    def check_keys(self, given: Mapping[str, Value], known: Iterable[str], path: Path, of: str) -> None:
-        """Report keys that mean nothing: as an error if another was meant, else as a warning."""
-        known = tuple(known)
+    def check_keys(self, given: Mapping[str, Value], known: Iterable[str], path: Path, of: str) -> set[str]:
+        """Report keys that mean nothing: as an error if another was meant, else as a warning. The keys that were meant."""
+        known, meant = tuple(known), set[str]()
         for key in given:
             if key in known:
                 continue
             near = self.findings.meant(key, known)
             where = Where((*path, key), "key")
             if near:
+                meant.add(near)
                 self.findings.add("W902", f"{of} has no `{shown(key)}`", where, hint=f"did you mean `{near}`?")
             else:
                 self.warn("W902", f"{of} has no `{shown(key)}`: it is not read", where, f"it has {quoted(known, 12)}")
+        return meant
 
     # ---- values ----
 
@@ -76,7 +78,8 @@ class Reading:
         if value is None and key not in fields:
             return otherwise
         if not isinstance(value, str):
-            hint = f'put quotes around it: `{key}: "{shown(str(value))}"`' if isinstance(value, int | float) else ""
+            word = str(value).lower() if isinstance(value, bool) else shown(str(value))
+            hint = f'put quotes around it: `{key}: "{word}"`' if isinstance(value, int | float) else ""
             self.wrong(f"`{key}` is {described(value)}, where a text must be", (*path, key), hint)
             return otherwise
         if "\0" in value:
@@ -97,10 +100,11 @@ class Reading:
         value = self.constant(fields.get(key), (*path, key))
         if value is None and key not in fields:
             return None
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             self.wrong(f"`{shown(key)}` is {described(value)}, where a whole number must be", (*path, key), f"{shown(key)}: 2")
-        elif not 1 <= value <= 1_000_000:
-            self.wrong(f"`{shown(key)}` cannot be {shown(str(value))}: it is a number from 1", (*path, key))
+        elif not isinstance(value, int) or not 1 <= value <= 1_000_000:
+            message = f"`{shown(key)}` cannot be {shown(str(value))}: it is a whole number from 1"
+            self.wrong(message, (*path, key), f"{shown(key)}: 2")
         else:
             return value
         return None

@@ -67,11 +67,13 @@ class ConfigReader:
     def __init__(self, reading: Reading, type_: str, fields: Mapping[str, Value], path: Path) -> None:
         self.reading, self.fields, self.path = reading, fields, path
         self.config = Config(type=type_, tree={}, plain={}, nodes=[], triggers={})
+        self.meant: set[str] = set()
 
     def read(self) -> Config:
         kind = self.config.type
         if kind != "agent":  # what else an agent is given is up to it
-            self.reading.check_keys(self.fields, CONFIG_KEYS[kind], self.path, f"the `config` of a {kind} step")
+            of = f"the `config` of a {kind} step"
+            self.meant = self.reading.check_keys(self.fields, CONFIG_KEYS[kind], self.path, of)
         otherwise = AGENT_TIMEOUT_S if kind == "agent" else None
         self.config.timeout_s = self.reading.timeout_s(self.fields, self.path, otherwise)
         readers: dict[str, Callable[[], None]] = {
@@ -89,7 +91,7 @@ class ConfigReader:
 
     def _required(self, key: str, example: str) -> Any:
         value = self.fields.get(key)
-        if value is None or value == "":
+        if (value is None or value == "") and key not in self.meant:
             self.reading.findings.add(
                 "W903",
                 f"the `config` of this {self.config.type} step has no `{key}`",
@@ -205,7 +207,7 @@ class ConfigReader:
         duration = self.reading.constant(self._required("duration", "5"), (*self.path, "duration"))
         unit = self._text("unit", "ms")
         if unit not in DELAY_UNITS_S:
-            hint = self.reading.findings.suggest(unit, DELAY_UNITS_S) or f"it is one of {quoted(DELAY_UNITS_S, 4)}"
+            hint = self.reading.findings.suggest(unit, DELAY_UNITS_S) or "it is one of `ms`, `seconds`, `minutes` and `hours`"
             self._wrong(f"there is no unit `{shown(unit)}`", "unit", hint=hint)
         tree = {"duration": self.tree(duration, "duration"), "message": self.tree(self.fields.get("message"), "message")}
         self.config.tree = {"m": {**tree, "seconds": DELAY_UNITS_S.get(unit, 1.0)}}

@@ -87,9 +87,9 @@ class Template:
         self.reading, self.find, self.name, self.alone = reading, find, name, alone
         self.value: dict[str, Any] = document.value
 
-    def bind(self, given: Mapping[str, Value] | None, where: Where, blame: Reading, overrides: Value = None) -> Bound:
-        """The workflow. `given`: the values that an instance or the command line gives; None: nobody was asked yet. What is
-        wrong with them is reported to `blame` at `where`: they may come from another file."""
+    def bind(self, given: Mapping[str, Value] | None, where: Where, blame: Reading, overrides: Value = None) -> Bound | None:
+        """The workflow, unless there is none. `given`: the values that an instance or the command line gives; None: nobody was
+        asked yet. What is wrong with them is reported to `blame` at `where`: they may come from another file."""
         self.reading.check_keys(self.value, TEMPLATE_KEYS, (), "a template")
         whole = self._extended(self.value, [self.name])
         declared = self._declared(whole.get("parameters"))
@@ -97,7 +97,7 @@ class Template:
         template = whole.get("template")
         if not isinstance(template, dict):
             self.reading.wrong(f"`template` is {described(template)}, where a workflow must be", ("template",), code="W912")
-            template = {}
+            return None
         for over in (self.value.get("overrides"), overrides):
             template = merged(template, over) if isinstance(over, dict) else template
         return Bound(workflow=template, parameters=parameters)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import subprocess
 import sys
 import time
@@ -229,8 +230,9 @@ def delay(inputs: dict[str, Any], scope: Scope) -> Any:
     if not 0 <= seconds <= SECONDS_MAX:
         raise StepError("input", f"`duration` cannot be {config['duration']}")
     if config["message"]:
-        print(functions.text(config["message"]), flush=True)
-    time.sleep(seconds)
+        sys.stdout.write(f"{functions.text(config['message'])}\n")
+        sys.stdout.flush()
+    select.select([], [], [], seconds)
     return {"duration": round(seconds * 1000), "message": config["message"]}
 
 
@@ -331,9 +333,7 @@ def environment_of(inputs: Mapping[str, Any], scope: Scope) -> dict[str, str]:
                 told[f"WORKFLOW_OUTPUT_{_variable(step).upper()}_{_variable(key).upper()}"] = functions.text(value)
     for name in [name for name, value in told.items() if not _fits(value)]:
         del told[name]
-        print(
-            f"weft: {name} is left out: it is longer than {ITEM_BYTES_MAX >> 10} KiB, or holds a NUL", file=sys.stderr, flush=True
-        )
+        sys.stderr.write(f"weft: {name} is left out: it is longer than {ITEM_BYTES_MAX >> 10} KiB, or holds a NUL\n")
     own = {name: text_of(value, scope) for name, value in config.get("env", {}).items()}
     own |= {name: text_of(value, scope) for name, value in config.get("values", {}).items()}
     for name, value in own.items():

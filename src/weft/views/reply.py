@@ -1,7 +1,7 @@
 """How a run left, in the words of the system that its file was written for: what a program that knows that system expects.
 
-YAML workflows: see `step_results`. PML: `complete` with the results of all tasks, `layer_complete` between layers, `approval_required` at a checkpoint, `aborted`. A
-checkpoint is named so that `weft approve RUN CHECKPOINT` answers it.
+PML: `complete` with the results of all tasks, `layer_complete` between layers, `approval_required` at a checkpoint, `aborted`. A
+checkpoint is named so that `weft approve RUN CHECKPOINT` answers it. YAML workflows: see `step_results`.
 """
 
 from collections.abc import Callable, Mapping

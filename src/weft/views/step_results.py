@@ -35,7 +35,8 @@ def as_json(numbers: Numbers, state: State) -> dict[str, Any]:
         }
     for result in results.values():
         if isinstance(result["output"], dict) and "agentId" in result["output"]:
-            result["output"] = {**result["output"], "executionTime": result["executionTime"]}
+            timed = {**result["output"], "executionTime": result["executionTime"]}
+            result["output"] = timed if result["success"] else None
     return {
         "success": run_status(state) in ("succeeded", "succeeded_with_errors"),
         "executionTime": _ms(numbers.makespan_s),
