@@ -250,3 +250,14 @@ def test_every_format_says_what_it_is_and_where_keys_come_from() -> None:
         assert module.SYSTEM
         assert module.WORDS.keys() <= keys, form
         assert module.WORDS or form == "native"
+
+
+def test_a_reference_to_what_a_need_needs_adds_nothing() -> None:
+    def steps(*needs: str, said: str = "x") -> Workflow:
+        last = Step(id="c", action=Shell(script="true"), needs=needs, inputs={"a": "${{ steps.a.output }}", "b": said})
+        middle = Step(id="b", action=Shell(script="true"), needs=("a",))
+        return Workflow(name="w", steps=(Step(id="a", action=Shell(script="true")), middle, last))
+
+    assert differs(steps("b"), emit(steps("b"), {}, "x", "y")) is None
+    assert differs(steps("b"), emit(steps("b", said="other"), {}, "x", "y")) is not None
+    assert differs(steps("b"), emit(steps("a"), {}, "x", "y")) is not None

@@ -92,7 +92,7 @@ def test_the_configuration_of_the_document() -> None:
     text = "workflow_id: w\nsteps: [{ step_id: a, description: x }]\n"
     off = {"config.yaml": b"chat: { workflow_mode: { enabled: false } }"}
     assert workflow_of(text).schedule == "dataflow"
-    assert workflow_of(text, files=lambda: off).schedule == "sequential"
+    assert workflow_of(text, files=lambda names: off).schedule == "sequential"
 
 
 @pytest.mark.parametrize(

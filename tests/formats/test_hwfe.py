@@ -67,7 +67,7 @@ def test_the_mode_comes_from_the_configuration() -> None:
     text = DEMO.read_text()
     assert (workflow_of(text).schedule, workflow_of(text).banner) == ("sequential", ("Execution mode: sequential",))
     toml = b'[execution]\nmode = "parallel"\nmax_parallel_steps = 8\nenable_step_parallelism = false\n'
-    parallel = workflow_of(text, files=lambda: {"config.toml": toml})
+    parallel = workflow_of(text, files=lambda names: {"config.toml": toml})
     assert (parallel.schedule, parallel.max_parallel, parallel.banner) == ("dataflow", 8, ("Execution mode: parallel",))
     variables = {"HWFE_EXECUTION_MODE": "parallel"}
     assert workflow_of(text, variables=variables).max_parallel == 4

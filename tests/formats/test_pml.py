@@ -209,11 +209,11 @@ def test_a_checkpoint_of_an_agent() -> None:
 def test_servers_come_from_a_file_of_their_own() -> None:
     both = {"mcp-servers.json": b'{"mcpServers": {"a b": {"command": "x"}}}', ".mcp.json": b'{"mcpServers": {}}'}
     data = json.dumps({"tasks": [{"id": "a", "tool": "a b:x"}]}).encode()
-    found = load(data, "f.json", outside=Outside(files=lambda: both))
+    found = load(data, "f.json", outside=Outside(files=lambda names: both))
     assert found.problems == ()
     assert found.workflow is not None
     assert list(found.workflow.servers) == ["s_a_b"]
-    wrong = load(data, "f.json", outside=Outside(files=lambda: {".mcp.json": b"{"}))
+    wrong = load(data, "f.json", outside=Outside(files=lambda names: {".mcp.json": b"{"}))
     assert [problem.code for problem in wrong.problems] == ["W706", "W706"]
     assert "`.mcp.json` cannot be read" in wrong.problems[0].message
 

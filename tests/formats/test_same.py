@@ -11,7 +11,7 @@ import pytest
 
 SAME = Path(__file__).parent / "same"
 WEFT = Path(sys.executable).with_name("weft")
-FILES = ("native.weft.yaml", "hwfe.lua", "evolver.json", "forge.yaml", "pml.json")
+FILES = ("native.weft.yaml", "hwfe.lua", "evolver.json", "forge.yaml", "pml.json", "yaml_workflow.yaml")
 RESULT = {"fetch": 7, "double": 14, "triple": 21, "total": 35}
 
 
@@ -32,9 +32,18 @@ def weft(*arguments: str, folder: Path) -> Any:
 
 
 def results(printed: Any) -> dict[str, Any]:
-    """What each step gave, out of what a system prints; PML's tools give it under `result`."""
-    each = {task["taskId"]: task["output"] for task in printed["results"]} if "results" in printed else printed
-    return {name: value["result"] if isinstance(value, dict) else value for name, value in each.items()}
+    """What each step gave, out of what a system prints; PML's tools give it under `result`, programs write text."""
+    if "results" in printed:
+        printed = {task["taskId"]: task["output"] for task in printed["results"]}
+    if "stepResults" in printed:
+        printed = {id_: step["output"] for id_, step in printed["stepResults"].items()}
+    return {name: _number(value) for name, value in printed.items()}
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return int(value["stdout"]) if "stdout" in value else value["result"]
 
 
 @pytest.mark.parametrize("name", FILES)

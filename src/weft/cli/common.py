@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -148,11 +148,8 @@ def _outside(settings: Settings, given: Mapping[str, str] | None) -> Outside:
     from weft.host.programs import evaluate_lua
     from weft.host.source import read_folder
 
-    def files() -> dict[str, bytes]:
-        from weft.formats.hwfe_config import FILES  # those of Code Evolver have the same names
-        from weft.formats.pml_servers import FILES as MAPS
-
-        return {name: Path(name).read_bytes() for name in (*FILES, ".env", *MAPS) if Path(name).is_file()}
+    def files(names: Sequence[str]) -> dict[str, bytes]:
+        return {name: Path(name).read_bytes() for name in names if Path(name).is_file()}
 
     unit = settings["timeout_unit"]
     return Outside(

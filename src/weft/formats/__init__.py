@@ -7,7 +7,7 @@
 """
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +39,12 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
-    """What a format may need that is not in the file itself: somebody to evaluate a file that is a program, the configuration
-    files of its system in the current folder by name, the files of a folder (YAML, JSON, Python), the environment, the unit of a
-    bare timeout, and what the command line gives to a run (None: it is none)."""
+    """What a format may need that is not in the file itself: somebody to evaluate a file that is a program, those of the named
+    files of its system that are in the current folder, the files of a folder (YAML, JSON, Python), the environment, the unit of
+    a bare timeout, and what the command line gives to a run (None: it is none)."""
 
     evaluate_lua: Callable[[str], Mapping[str, Any]] | None = None
-    files: Callable[[], Mapping[str, bytes]] = dict
+    files: Callable[[Sequence[str]], Mapping[str, bytes]] = lambda names: {}
     folder: Callable[[str], Mapping[str, bytes]] | None = None
     variables: Mapping[str, str] = {}
     timeout_unit: str = "ms"
@@ -128,18 +128,18 @@ def _load(
         workflow = module.load(document, findings, name, time_scale)
     elif form == "hwfe":
         from weft.formats import hwfe as module
-        from weft.formats.hwfe_config import read_config
+        from weft.formats.hwfe_config import READ, read_config
 
-        workflow = module.load(document, findings, name, read_config(outside.files(), outside.variables).execution)
+        workflow = module.load(document, findings, name, read_config(outside.files(READ), outside.variables).execution)
     elif form == "evolver":
         from weft.formats import evolver as module
-        from weft.formats.evolver_config import read_mode
+        from weft.formats.evolver_config import FILES, read_mode
 
-        workflow = module.load(document, findings, name, sources, outside.folder, read_mode(outside.files()))
+        workflow = module.load(document, findings, name, sources, outside.folder, read_mode(outside.files(FILES)))
     elif form == "pml":
         from weft.formats import pml as module
 
-        workflow = module.load(document, findings, name, outside.files())
+        workflow = module.load(document, findings, name, outside.files(module.FILES))
     elif form == "ghyaml":
         from weft.formats import ghyaml as module
 

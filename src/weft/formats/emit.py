@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from weft.formats import Loaded, load
-from weft.formats.spelled import comparable, needless, renamed, spelled, with_programs
+from weft.formats.spelled import comparable, needless, ordered, renamed, spelled, with_programs
 from weft.model.errors import UsageError
 from weft.model.tokens import shown
 from weft.model.workflow import Value, Workflow
@@ -70,8 +70,10 @@ def _text_of(fields: Mapping[str, Value], left: dict[str, str]) -> str:
 def differs(workflow: Workflow, text: str) -> Loaded | None:
     """What comes of the text, if that is not the workflow."""
     loaded = _read(text)
-    same = loaded.workflow is not None and comparable(loaded.workflow) == comparable(renamed(workflow)[0])
-    return None if same else loaded
+    if loaded.workflow is None:
+        return loaded
+    was, now = comparable(renamed(workflow)[0]), comparable(loaded.workflow)
+    return None if was == now or ordered(was) == ordered(now) else loaded
 
 
 def _read(text: str) -> Loaded:

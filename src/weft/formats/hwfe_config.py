@@ -15,6 +15,7 @@ from weft.model.suggest import did_you_mean
 
 FILES: Final = ("config.toml", "config.json", "config.yaml", "config.yml")
 """The first one that is there counts."""
+READ: Final = (*FILES, ".env")
 
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "execution": ("mode", "max_parallel_steps", "enable_step_parallelism"),

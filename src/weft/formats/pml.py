@@ -12,6 +12,7 @@ from typing import Any, Final
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.pml_checkpoints import Checkpoints
 from weft.formats.pml_references import References, output_of
+from weft.formats.pml_servers import FILES as FILES
 from weft.formats.pml_servers import Servers
 from weft.formats.pml_settings import Settings, read_settings
 from weft.formats.pml_tasks import Task, named, read_tasks

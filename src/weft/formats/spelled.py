@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from weft.model.graph import Graph
 from weft.model.shape import NAME, Either, ListOf, MapOf, Record, Shape, Text
 from weft.model.spec import RECORDS
 from weft.model.units import format_rate, parse_duration, parse_rate
@@ -116,6 +117,20 @@ def with_programs(workflow: Workflow) -> Workflow:
         for name, server in workflow.servers.items()
     }
     return msgspec.structs.replace(workflow, servers=servers, steps=tuple(map(known, workflow.steps)))
+
+
+def ordered(workflow: Workflow) -> Workflow:
+    """The workflow, each step with all that it comes after as its needs: a reference to what a need needs adds nothing."""
+    graph = Graph(workflow.steps)
+    before: list[set[int]] = [set() for _ in workflow.steps]
+    for i in graph.order:
+        for need in graph.needs[i]:
+            before[i] |= {need} | before[need]
+    steps = [
+        msgspec.structs.replace(step, needs=tuple(sorted(graph.ids[i] for i in above)))
+        for step, above in zip(workflow.steps, before, strict=True)
+    ]
+    return msgspec.structs.replace(workflow, steps=tuple(steps))
 
 
 def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
