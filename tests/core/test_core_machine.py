@@ -59,6 +59,16 @@ def test_no_gpu() -> None:
     assert said(story, "a") == "error: it asks for 1 of `gpu`, of which this machine has none"
 
 
+def test_a_pool_may_be_called_like_one_of_the_machine() -> None:
+    """As in files of other systems: two slots are two slots, and no device."""
+    steps = [step(id_, resources={"gpu": 1}) for id_ in "abc"]
+    story = check(
+        using(flow(*steps), gpu=Pool(slots=2)), "begin → start a, start b\na ok → start c", "a succeeded, b running, c running"
+    )
+    assert all(not attempt.gpus for attempt in story.state.alive.values())
+    story.finish()
+
+
 def test_a_resume_on_a_smaller_machine() -> None:
     """What waits there asks for too much; what was held at the first machine is told so at the second."""
     workflow = using(flow(step("a", resources={"cpu": 2000}), step("b", resources={"cpu": 2000}, retry=1)), cpu=CPU)

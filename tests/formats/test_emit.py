@@ -261,3 +261,11 @@ def test_a_reference_to_what_a_need_needs_adds_nothing() -> None:
     assert differs(steps("b"), emit(steps("b"), {}, "x", "y")) is None
     assert differs(steps("b"), emit(steps("b", said="other"), {}, "x", "y")) is not None
     assert differs(steps("b"), emit(steps("a"), {}, "x", "y")) is not None
+
+
+def test_a_pool_that_is_only_called_like_one_of_the_machine_gets_another_name() -> None:
+    step = Step(id="a", action=Shell(script="true"), resources={"cpu": 1})
+    workflow = Workflow(name="w", steps=(step,), resources={"cpu": Pool(slots=2)})
+    text = emit(workflow, {}, "x", "y")
+    assert differs(workflow, text) is None, text
+    assert "# `cpu` is called `cpu_slots` here: that is a pool of the machine." in text

@@ -13,6 +13,12 @@ GPU = ("gpu", "")
 """The name of the pool, and no key."""
 
 
+def pool_of(state: State) -> int | None:
+    """The pool that hands out devices, if there is one: in files of other systems one of its name may be just a number."""
+    pool = state.demands.number.get(GPU)
+    return pool if pool is not None and state.demands.spec[pool].of_machine else None
+
+
 def devices(state: State) -> list[str]:
     """The devices of the pool, as CUDA names them: those that the engine has, the first first. Where it knows of fewer than the
     file declares they are numbered."""
@@ -34,7 +40,7 @@ def used(state: State) -> Counter[str]:
 
 def asked(state: State, demand: Demand) -> int:
     """Units of GPUs in a demand."""
-    pool = state.demands.number.get(GPU)
+    pool = pool_of(state)
     return 0 if pool is None else next((weight for p, weight in demand if p == pool), 0)
 
 

@@ -54,8 +54,8 @@ class Jobs:
 
     def _asked(self, step: Step, name: str, units: int) -> int | None:
         """What a step asks for of a pool of the machine, with so many units to one."""
-        weight = step.resources.get(name)
-        return None if weight is None else weight * units // self._created.workflow.resources[name].unit
+        weight, pool = step.resources.get(name), self._created.workflow.resources.get(name)
+        return None if weight is None or pool is None or not pool.of_machine else weight * units // pool.unit
 
     def _action(self, step: Step, scope: Scope) -> Action:
         if isinstance(step.action, Http):

@@ -10,7 +10,7 @@ from weft.formats import Loaded, load
 from weft.formats.spelled import comparable, needless, ordered, renamed, spelled, with_programs
 from weft.model.errors import UsageError
 from weft.model.tokens import shown
-from weft.model.workflow import Value, Workflow
+from weft.model.workflow import MACHINE_POOLS, Value, Workflow
 
 WIDTH: Final = 110
 """Lists and mappings that fit into a line of this length stand in one."""
@@ -49,7 +49,7 @@ def emit(workflow: Workflow, words: Mapping[str, str], source: str, system: str)
     lines = [f"# From {shown(source)}, {system}."]
     if workflow.first_layer:
         lines.append(f"# Layers are counted from 0 here, from {workflow.first_layer} there.")
-    lines += [f"# `{shown(old)}` is called `{new}` here: names have letters, digits, `_` and `-`." for old, new in names.items()]
+    lines += [f"# `{shown(old)}` is called `{new}` here: {_why(old)}." for old, new in names.items()]
     bare = _read(_text_of(spelled(needless(plain)), {})).workflow
     return "\n".join([*lines, _text_of(spelled(plain, bare), dict(words))])
 
@@ -65,6 +65,10 @@ def _text_of(fields: Mapping[str, Value], left: dict[str, str]) -> str:
         else:
             lines += _mapping({key: value}, left, "")
     return "\n".join(lines) + "\n"
+
+
+def _why(old: str) -> str:
+    return "that is a pool of the machine" if old in MACHINE_POOLS else "names have letters, digits, `_` and `-`"
 
 
 def differs(workflow: Workflow, text: str) -> Loaded | None:

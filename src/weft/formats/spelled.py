@@ -17,6 +17,7 @@ from weft.model.shape import NAME, Either, ListOf, MapOf, Record, Shape, Text
 from weft.model.spec import RECORDS
 from weft.model.units import format_rate, parse_duration, parse_rate
 from weft.model.workflow import (
+    MACHINE_POOLS,
     Agent,
     Approve,
     Argv,
@@ -134,10 +135,14 @@ def ordered(workflow: Workflow) -> Workflow:
 
 
 def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
-    """The workflow with names of steps and outputs that the native format has, and the new name of each that has one."""
+    """The workflow with names that steps, outputs and pools can have in the native format, and the new name of each that has one.
+
+    Pools of sub-workflows keep theirs: no other system has any.
+    """
     names = _fitting([step.id for step in workflow.steps])
     outputs = _fitting(list(workflow.outputs))
-    if not names and not outputs:
+    pools = {name: f"{name}_slots" for name, pool in workflow.resources.items() if name in MACHINE_POOLS and not pool.of_machine}
+    if not names and not outputs and not pools:
         return workflow, {}
 
     def new(found: re.Match[str]) -> str:
@@ -152,11 +157,13 @@ def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
             needs=tuple(names.get(need, need) for need in step.needs),
             fallback=names.get(step.fallback, step.fallback),
             wired=names.get(step.wired, step.wired),
+            resources={pools.get(name, name): weight for name, weight in step.resources.items()},
         )
         for step in plain.steps
     ]
+    sizes = {pools.get(name, name): pool for name, pool in plain.resources.items()}
     results = {outputs.get(name, name): value for name, value in plain.outputs.items()}
-    return msgspec.structs.replace(plain, steps=tuple(steps), outputs=results), {**outputs, **names}
+    return msgspec.structs.replace(plain, steps=tuple(steps), outputs=results, resources=sizes), {**pools, **outputs, **names}
 
 
 def _fitting(given: Sequence[str]) -> dict[str, str]:

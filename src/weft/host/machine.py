@@ -76,7 +76,7 @@ def limits_here(workflow: Workflow, limits: Limits, env: Mapping[str, str], root
         pools["cpu"] = cpus_thousandths(root)
     if "mem" in asked:
         pools["mem"] = memory_bytes(root)
-    if "gpu" in workflow.resources:
+    if "gpu" in workflow.resources and workflow.resources["gpu"].of_machine:
         names = tuple(gpus(env, root))
         if "gpu" in asked or visible_gpus(env) is not None:
             pools["gpu"] = workflow.resources["gpu"].unit * len(names)

@@ -281,6 +281,11 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     is_bytes: bool = False
     scope: Literal["run", "engine"] = "run"
 
+    @property
+    def of_machine(self) -> bool:
+        """Whether it stands for what the machine has. In files of other systems `cpu` is a name like any other."""
+        return self.auto or self.is_bytes or self.unit > 1
+
     def shown(self, amount: float) -> str:
         """So many units, for people."""
         return format_units(amount, self.unit, is_bytes=self.is_bytes)

@@ -37,9 +37,6 @@ PATH_MAX: Final = 2
 SMALL_POOL: Final = 16
 """In a pool of up to so many slots one more is a change worth looking at."""
 
-OF_THE_MACHINE: Final = ("cpu", "mem", "gpu")
-"""Pools that nobody can make larger by writing a number."""
-
 CPU_SHARE_MAX: Final = 0.8
 """Of the processors: what steps take of them was measured while they shared them, and is less than what they would take."""
 
@@ -97,7 +94,7 @@ def _candidates(past: Past, state: State, numbers: Numbers, cpus: int) -> Iterat
         yield _advice("schedule", workflow.schedule, "dataflow"), changed
     if numbers.held_s.get("max_parallel") and workflow.schedule != "sequential":
         yield from _more_at_once(past, state, numbers, cpus)
-    held = [cause for cause in numbers.held_s if cause in workflow.resources and cause not in OF_THE_MACHINE]
+    held = [cause for cause in numbers.held_s if cause in workflow.resources and not workflow.resources[cause].of_machine]
     for pool in held[:POOLS_MAX]:
         slots = workflow.resources[pool].slots
         if slots is None:
