@@ -1,4 +1,4 @@
-"""Pools of YAML workflows are numbers of steps, whatever they are called: `cpu` holds nobody to a processor, `mem` to no bytes."""
+"""Pools of YAML workflows are numbers of steps, whatever they are called: `cpu` holds nobody to a processor."""
 
 from pathlib import Path
 

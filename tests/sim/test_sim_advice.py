@@ -22,7 +22,7 @@ def run(
     failures: int = 0,
     cpu: float = 0.0,
     waits: bool = False,
-    **pools: int,
+    **pools: int | Pool,
 ) -> list[Fact]:
     """The facts of a run. `a 3 p, b 2 < a`: steps with their seconds, the pool that they take, and needs. The first attempts of
     the first step fail; each second of a step takes `cpu` seconds of a processor."""
@@ -35,7 +35,7 @@ def run(
         ok = f.AttemptEnded(at=0.0, step=id_, attempt=1, outcome="ok", cpu_s=cpu * float(seconds))
         failed = f.AttemptEnded(at=0.0, step=id_, attempt=1, outcome="failed")
         tried[id_] = [Tried(1.0, failed)] * (failures if n == 0 else 0) + [Tried(float(seconds), ok)]
-    resources = {name: Pool(slots=slots) for name, slots in pools.items()}
+    resources = {name: of if isinstance(of, Pool) else Pool(slots=of) for name, of in pools.items()}
     workflow = Workflow(name="w", steps=tuple(steps), schedule=schedule, resources=resources)
     created = f.RunCreated(at=0.0, run="r", workflow=workflow, inputs={}, seed=0)
     return list(Player(Past(created=created, limits=limits or Limits(), tried=tried)).play())
@@ -115,7 +115,7 @@ def test_nothing_is_said_of_what_is_short_or_small(text: str) -> None:
 
 
 def test_pools_of_the_machine_are_what_they_are() -> None:
-    assert [one for one in advised(run("a 3 gpu, b 3 gpu", gpu=1)) if "pool" in one] == []
+    assert [one for one in advised(run("a 3 mem, b 3 mem", mem=Pool(slots=1, is_bytes=True))) if "pool" in one] == []
 
 
 def never() -> Iterator[Fact]:
