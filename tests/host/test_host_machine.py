@@ -219,6 +219,18 @@ def test_without_groups_memory_is_refused_to_the_process(tmp_path: Path) -> None
     assert bounded.cpu_s() is None
 
 
+def test_who_cannot_enter_a_group_is_bounded_alone() -> None:
+    groups = real_groups()
+    bounded = Bounded(Bounds(64 << 20, 500), groups)
+    program, argv = bounded.command("/usr/bin/env", ["env", "python3", "-c", "bytearray(200 << 20)"])
+    assert bounded.group is not None
+    assert bounded.group.remove()
+    done = subprocess.run(argv, executable=program, capture_output=True, text=True, timeout=60, check=False)
+    assert "MemoryError" in done.stderr
+    bounded.close()
+    groups.close()
+
+
 def test_processors_alone_need_a_group(tmp_path: Path) -> None:
     bounded = Bounded(Bounds(None, 500), Groups(machine(tmp_path)))
     assert bounded.command("/bin/true", ["true"]) == ("/bin/true", ["true"])

@@ -4,7 +4,8 @@
 - Elsewhere memory is bounded for each process alone by RLIMIT_DATA, which since Linux 4.7 counts private writable memory. Not by
   RLIMIT_AS: that counts addresses, of which Go, Java, V8 and CUDA reserve far more than they use. Processor time is then not
   bounded, only counted.
-- The child enters by itself, in a few lines of shell before its program, so that nothing of it runs outside.
+- The child enters by itself, in a few lines of shell before its program, so that nothing of it runs outside. If it cannot enter
+  its group, it is bounded as if there were none.
 """
 
 import re
@@ -52,9 +53,10 @@ class Bounded:
 
     def command(self, program: str, argv: list[str]) -> tuple[str, list[str]]:
         """What to start instead of this program, so that it runs within the bounds."""
-        lines = [f"echo 0 > {shlex.quote(door)}" for door in (self.group.doors if self.group else ())]
+        alone = "false" if self.bounds.mem_bytes is None else f"ulimit -d {max(1, self.bounds.mem_bytes >> 10)}"
+        lines = [f"echo 0 > {shlex.quote(door)} || {alone}" for door in (self.group.doors if self.group else ())]
         if self.bounds.mem_bytes is not None and not self.by_group:
-            lines.append(f"ulimit -d {max(1, self.bounds.mem_bytes >> 10)}")
+            lines.append(alone)
         if not lines:
             return program, argv
         script = "; ".join([f"{{ {line}; }} 2>/dev/null" for line in lines] + ['exec "$@"'])
