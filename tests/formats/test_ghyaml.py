@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ghyaml_workflows import SEEDS, WEFT, read, run, script, step_of, whole, workflow_of
+from ghyaml_workflows import SEEDS, WEFT, outputs_of, read, run, script, step_of, whole, workflow_of
 
 from weft.formats import load
 from weft.model.graph import Graph
@@ -343,4 +343,28 @@ def test_native_yaml_is_not_read_as_one_but_can_be() -> None:
     loaded = load(b"steps: { a: { run: x } }", "w.yaml", format="ghyaml")
     assert [problem.message for problem in loaded.problems if problem.severity == "error"] == [
         "`steps` is a mapping, where a list must be"
+    ]
+
+
+def test_pools_are_counts_and_bound_nothing(tmp_path: Path) -> None:
+    """A pool called `mem` is no memory: a step that takes one of it may still use more than a byte."""
+    pools = "parallel: { resources: { cpu: 1, mem: 1, gpu: 1, disk: 1 } }"
+    steps = "".join(
+        f"- {{ id: {name}, name: N, type: script, config: {{ command: echo, args: [ok] }}, parallel: {{ resource: {name} }} }}\n"
+        for name in ("cpu", "mem", "gpu", "disk")
+    )
+    outputs = outputs_of(tmp_path, whole(steps, pools), CUDA_VISIBLE_DEVICES="")
+    assert {output["stdout"] for output in outputs.values()} == {"ok"}
+
+
+@pytest.mark.parametrize("name", FRAGMENTS)
+def test_they_can_be_imported(tmp_path: Path, name: str) -> None:
+    command = [str(WEFT), "import", str(SEEDS / f"{name}.yaml")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = load(done.stdout.encode(), "w.weft.yaml")
+    assert not loaded.problems
+    assert loaded.workflow is not None
+    assert [step.id for step in loaded.workflow.steps] == [
+        step.id for step in workflow_of((SEEDS / f"{name}.yaml").read_text()).steps
     ]

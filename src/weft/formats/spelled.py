@@ -137,7 +137,7 @@ def ordered(workflow: Workflow) -> Workflow:
 def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
     """The workflow with names that steps, outputs and pools can have in the native format, and the new name of each that has one.
 
-    Pools of sub-workflows keep theirs: no other system has any.
+    Steps and outputs of sub-workflows keep theirs: no other system has names for any.
     """
     names = _fitting([step.id for step in workflow.steps])
     outputs = _fitting(list(workflow.outputs))
@@ -157,13 +157,24 @@ def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
             needs=tuple(names.get(need, need) for need in step.needs),
             fallback=names.get(step.fallback, step.fallback),
             wired=names.get(step.wired, step.wired),
-            resources={pools.get(name, name): weight for name, weight in step.resources.items()},
         )
         for step in plain.steps
     ]
-    sizes = {pools.get(name, name): pool for name, pool in plain.resources.items()}
     results = {outputs.get(name, name): value for name, value in plain.outputs.items()}
-    return msgspec.structs.replace(plain, steps=tuple(steps), outputs=results, resources=sizes), {**pools, **outputs, **names}
+    plain = _with_pools(msgspec.structs.replace(plain, steps=tuple(steps), outputs=results), pools)
+    return plain, {**pools, **outputs, **names}
+
+
+def _with_pools(workflow: Workflow, names: Mapping[str, str]) -> Workflow:
+    """The workflow, and those in it, with other names of pools."""
+
+    def renamed_in(step: Step) -> Step:
+        action = Flow(_with_pools(step.action.workflow, names)) if isinstance(step.action, Flow) else step.action
+        resources = {names.get(name, name): weight for name, weight in step.resources.items()}
+        return msgspec.structs.replace(step, action=action, resources=resources)
+
+    sizes = {names.get(name, name): pool for name, pool in workflow.resources.items()}
+    return msgspec.structs.replace(workflow, steps=tuple(map(renamed_in, workflow.steps)), resources=sizes)
 
 
 def _fitting(given: Sequence[str]) -> dict[str, str]:

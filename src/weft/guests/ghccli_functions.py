@@ -318,17 +318,21 @@ def contains(whole: Any, part: Any) -> bool:
 
 @_function
 def first(items: Any) -> Any:
-    return at(items, 0)
+    return _nth(items, 0, "first")
 
 
 @_function
 def last(items: Any) -> Any:
-    return at(items, -1)
+    return _nth(items, -1, "last")
 
 
 @_function
 def at(items: Any, index: Any) -> Any:
-    of, n = (items if isinstance(items, str) else _items(items, "at")), math.trunc(number(index))
+    return _nth(items, math.trunc(number(index)), "at")
+
+
+def _nth(items: Any, n: int, name: str) -> Any:
+    of = items if isinstance(items, str) else _items(items, name)
     return of[n] if -len(of) <= n < len(of) else None
 
 
