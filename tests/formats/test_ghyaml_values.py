@@ -272,3 +272,30 @@ def test_the_environment_is_not_kept_in_the_journal() -> None:
     text = whole(script("a", "condition: \"env.TOKEN !== ''\""))
     step = workflow_of(text, variables={"TOKEN": "s3cret"}).steps[0]
     assert step.condition == "(true)"
+
+
+def test_what_a_skipped_step_holds_back(tmp_path: Path) -> None:
+    """All that depends on nothing else; not where it says that the workflow goes on without it."""
+    text = whole(
+        script("off", "condition: 'false'")
+        + script("off-too", "condition: 'false', continueOnError: true")
+        + script("bad", "parallel: { isolateErrors: true }", "'false'")
+        + script("after", "dependsOn: [off]")
+        + script("after-too", "dependsOn: [off-too]")
+        + script("join", "dependsOn: [off, after-too]")
+        + script("bad-too", "dependsOn: [off-too, bad]")
+        + script("last", "dependsOn: [after, after-too]")
+    )
+    printed, said, code = run(tmp_path, text)
+    assert code == 1, said
+    statuses = {id_: result["status"] for id_, result in printed["stepResults"].items()}
+    assert statuses == {
+        "off": "skipped",
+        "off-too": "skipped",
+        "bad": "failed",
+        "after": "skipped",
+        "after-too": "completed",
+        "join": "completed",
+        "bad-too": "skipped",
+        "last": "completed",
+    }

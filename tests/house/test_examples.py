@@ -81,6 +81,20 @@ def test_a_code_evolver_file(tmp_path: Path) -> None:
     assert "Executing 2 steps in parallel:" in done.stderr
 
 
+def test_a_yaml_workflow(tmp_path: Path) -> None:
+    weft, folder = str(Path(sys.executable).with_name("weft")), EXAMPLES / "yaml_workflow"
+    command = [weft, "run", str(folder / "release.yaml"), "version=1.2.0", "deployStaging=true"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)["stepResults"]
+    assert results["stage"]["output"]["stdout"] == "1.2.0 to beta, 2 files, lint: failure"
+    assert [results[id_]["status"] for id_ in ("lint", "explain", "publish")] == ["failed", "skipped", "completed"]
+    assert "Parallel Execution Statistics:\n- Total parallel groups: 4" in done.stderr
+    command = [weft, "run", str(folder / "greet_ada.yaml")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert json.loads(done.stdout)["stepResults"]["greet"]["output"]["stdout"] == "hello Ada, 2"
+
+
 def test_languages(tmp_path: Path) -> None:
     done = run(tmp_path, "languages")
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ from weft.formats.flows import Sources
 from weft.formats.ghyaml_actions import OUTPUTS_MAX, AgentFile, Around, Limits, is_inside, make, result_of
 from weft.formats.ghyaml_expression import Node
 from weft.formats.ghyaml_lowering import Known, Names
-from weft.formats.ghyaml_policies import GATE, NO_LIMITS, condition_of, first_cycle, on_error_of, read_pools, retry_of
+from weft.formats.ghyaml_policies import GATE, NO_LIMITS, condition_of, first_cycle, may_skip, on_error_of, read_pools, retry_of
 from weft.formats.ghyaml_reading import NEED_KEYS, Reading
 from weft.formats.ghyaml_steps import TYPES, Config, ConfigReader, condition_node, environment, references
 from weft.formats.ghyaml_templates import ENDINGS, FOLDERS, INSTANCE_KEYS, Bound, Template, is_instance, is_template, read_given
@@ -416,16 +416,18 @@ class _Loader:
                 step.limits.resources[ALONE] = self.max_parallel if step.alone else 1
         self.outputs = {step.id: result_of(step.id, known[step.id]) for step in read}
         needs = {step.id: list(step.needs) for step in read}
+        skips = may_skip(needs, [step.id for step in read if step.condition or step.gates])
+        forgiven = {step.id for step in read if step.id in skips and step.on_error in ("continue", "stop_layer")}
         env = {**self.asked.variables, **{name: value for name, value in self.env.items() if isinstance(value, str)}}
         made = []
         for step in read:
             names = Names(steps=known, parameters=parameters, env=env, step=step.id)
-            at = (*step.path, "condition")
+            at, holds = (*step.path, "condition"), [need for need in step.needs if need in forgiven]
             base = Step(
                 id=step.id,
                 action=GATE,
                 needs=tuple(step.needs),
-                condition=condition_of(self.reading, step.condition, at, step.gates, list(step.needs), names),
+                condition=condition_of(self.reading, step.condition, at, step.gates, list(step.needs), holds, names),
                 on_error=step.on_error,
                 title=step.title,
             )

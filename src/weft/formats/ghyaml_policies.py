@@ -52,10 +52,31 @@ def on_error_of(reading: Reading, fields: Mapping[str, Value], parallel: Mapping
 # ---- conditions ----
 
 
+def may_skip(needs: Mapping[str, Sequence[str]], conditional: Sequence[str]) -> set[str]:
+    """The steps that may be skipped although nothing failed: those with a condition, and what depends on them."""
+    after: dict[str, list[str]] = {}
+    for id_, wanted in needs.items():
+        for need in wanted:
+            after.setdefault(need, []).append(id_)
+    found, todo = set(conditional), list(conditional)
+    while todo:
+        new = [id_ for id_ in after.get(todo.pop(), ()) if id_ not in found]
+        found.update(new)
+        todo += new
+    return found
+
+
 def condition_of(
-    reading: Reading, node: Node | None, path: Path, gates: Sequence[tuple[str, bool]], needs: Sequence[str], names: Names
+    reading: Reading,
+    node: Node | None,
+    path: Path,
+    gates: Sequence[tuple[str, bool]],
+    needs: Sequence[str],
+    forgiven: Sequence[str],
+    names: Names,
 ) -> str:
-    """The `if` of a step: what triggers it, and what it says itself."""
+    """The `if` of a step: what triggers it, and what it says itself. `forgiven`: steps that hold it back neither by being skipped
+    nor by failing."""
     tests = []
     if gates:
         asked = [f"{step_path(id_)}.output.result? == {str(yes).lower()}" for id_, yes in dict.fromkeys(gates)]
@@ -76,7 +97,10 @@ def condition_of(
         if told:  # it says itself what the end of those steps means; of the others it is that they may not have failed
             others = [f'!({step_path(id_)}.status in ["failed", "cancelled"])' for id_ in needs if id_ not in told]
             statuses = [f'{step_path(id_)}.status != ""' for id_ in told]
-            tests = [*others, *statuses[:1], *tests]
+            return " && ".join(f"({test})" for test in [*others, *statuses[:1], *tests])
+    if forgiven:
+        skips = [f'{step_path(id_)}.status == "skipped"' for id_ in forgiven]
+        tests = ["!failed()", " || ".join(["success()", *skips]), *tests]
     return " && ".join(f"({test})" for test in tests)
 
 
