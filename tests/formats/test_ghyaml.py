@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ghyaml_workflows import SEEDS, WEFT, outputs_of, read, run, script, step_of, whole, workflow_of
+from ghyaml_workflows import SEEDS, WEFT, read, run, script, step_of, whole, workflow_of
 
 from weft.formats import load
 from weft.model.graph import Graph
@@ -296,7 +296,7 @@ def test_what_cannot_be_lowered_is_prepared() -> None:
     assert ask.action == Agent(prompt="${{ steps.prepare.output.prompt }}")
     assert (ask.resources, ask.timeout_s, ask.max_parallel, workflow.steps[1].resources) == ({"api": 1}, 9, 1, {})
     scope = workflow.steps[2].inputs["scope"]["steps"]["ask"]
-    assert scope["output"] == '${{ steps["ask"].output.response? }}'
+    assert scope["output"] == "${{ steps['ask'].output.response? }}"
 
 
 def test_agents_are_read_from_their_files() -> None:
@@ -318,7 +318,9 @@ def test_agents_are_read_from_their_files() -> None:
     first, second = loaded.workflow.steps
     assert first.action == Agent(prompt="Look at ${{ inputs.file }}", model="openai:gpt-5", system="You review $${{ nothing }}.")
     assert first.inputs == {"n": 1, "t": "${{ inputs.x }}"}
-    assert second.action == Agent(prompt='${{ steps["a"].output }} and ${{ "reviewer" }}', model="ollama:x", system="You write.")
+    assert second.action == Agent(
+        prompt="${{ steps['a'].output }} and ${{ \"reviewer\" }}", model="ollama:x", system="You write."
+    )
 
 
 # ---- detection ----
@@ -346,17 +348,6 @@ def test_native_yaml_is_not_read_as_one_but_can_be() -> None:
     ]
 
 
-def test_pools_are_counts_and_bound_nothing(tmp_path: Path) -> None:
-    """A pool called `mem` is no memory: a step that takes one of it may still use more than a byte."""
-    pools = "parallel: { resources: { cpu: 1, mem: 1, gpu: 1, disk: 1 } }"
-    steps = "".join(
-        f"- {{ id: {name}, name: N, type: script, config: {{ command: echo, args: [ok] }}, parallel: {{ resource: {name} }} }}\n"
-        for name in ("cpu", "mem", "gpu", "disk")
-    )
-    outputs = outputs_of(tmp_path, whole(steps, pools), CUDA_VISIBLE_DEVICES="")
-    assert {output["stdout"] for output in outputs.values()} == {"ok"}
-
-
 @pytest.mark.parametrize("name", FRAGMENTS)
 def test_they_can_be_imported(tmp_path: Path, name: str) -> None:
     command = [str(WEFT), "import", str(SEEDS / f"{name}.yaml")]
@@ -368,3 +359,22 @@ def test_they_can_be_imported(tmp_path: Path, name: str) -> None:
     assert [step.id for step in loaded.workflow.steps] == [
         step.id for step in workflow_of((SEEDS / f"{name}.yaml").read_text()).steps
     ]
+
+
+def test_names_and_pools_are_imported_all_the_way_in(tmp_path: Path) -> None:
+    text = whole(
+        script("1-a") + "- { id: b, name: B, type: script, config: { command: echo, args: ['{{steps.1-a.stdout}}'] }, "
+        "condition: 'steps.1-a.exitCode === 0', parallel: { resource: cpu } }\n"
+        "- { id: c, name: C, type: http, config: { url: 'http://localhost/{{date()}}/{{steps.1-a.stdout}}' }, "
+        "parallel: { resource: mem } }\n",
+        "parallel: { resources: { cpu: 1, mem: 1 } }",
+    )
+    (tmp_path / "w.yaml").write_text(text)
+    done = subprocess.run([str(WEFT), "import", "w.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    workflow = load(done.stdout.encode(), "w.weft.yaml").workflow
+    assert workflow is not None
+    assert [step.id for step in workflow.steps] == ["s_1-a", "b", "c"]
+    action = workflow.steps[2].action
+    assert isinstance(action, Flow)
+    assert [step.resources for step in action.workflow.steps] == [{}, {"mem_slots": 1}]

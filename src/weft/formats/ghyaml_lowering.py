@@ -193,7 +193,7 @@ def _inside(value: Value, keys: Sequence[Key]) -> Value:
 
 
 def step_path(step: str) -> str:
-    return f"steps[{_json(step)}]"
+    return f"steps['{step}']"  # an id needs no escapes
 
 
 def output_of(step: str, known: Known) -> str:
