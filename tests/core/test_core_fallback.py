@@ -10,7 +10,7 @@ from weft.core.facts import Limits
 from weft.core.growth import grown
 from weft.core.why import why
 from weft.model.graph import Graph
-from weft.model.workflow import Step, Workflow
+from weft.model.workflow import Approve, Step, Workflow
 
 
 def fallback(id_: str, needs: str = "", **settings: Any) -> Step:
@@ -359,6 +359,32 @@ def test_a_fallback_is_followed_by_what_follows_its_step() -> None:
         """,
         "a succeeded, x succeeded, y succeeded, f succeeded, g succeeded, b succeeded",
         limits=Limits(total=1),
+    )
+
+
+def test_the_copy_of_a_fallback_ranks_in_its_place() -> None:
+    """It comes before what stands later in the file, though it joins the run last, and is followed by what follows its step."""
+    steps = (each("a", fallback="f"), step("n"), fallback("f"), step("x"), step("b", "a"))
+    story = Story(flow(*steps))
+    for line in ("begin", "a items 0", "a[0] fails"):
+        story.tell(line)
+    ranks, index = story.state.demands.rank, story.state.graph.index
+    assert sorted(["x", "f[0]", "n", "f"], key=lambda id_: ranks[index[id_]]) == ["f", "f[0]", "n", "x"]
+
+
+def test_who_says_no_inside_of_what_has_a_fallback() -> None:
+    """The step around it has failed and was helped: nothing is left that anybody refused."""
+    asks = sub("a", of=inner(step("q", approve=Approve(message="")), step("x")), fallback="f")
+    check(
+        flow(asks, fallback("f")),
+        """
+        begin       → ask items a
+        a items     → expand a (), start a/x, open a/q
+        a/q opened, reject a/q → cancel a/q (rejected)
+        a/x fails   → fail a/x (error), try f for a, start f
+        f ok        → done a, succeeded
+        """,
+        "a succeeded, f succeeded, a/q cancelled, a/x failed",
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from growing import each, inner, sub, wired
 from story import Story, check, flow, step
 
+from weft.core import facts as f
 from weft.core import groups
 from weft.core.measure import Measure
 from weft.core.why import why
@@ -312,6 +313,14 @@ def test_the_output_of_a_sub_workflow_is_evaluated_before_it_counts() -> None:
         """,
         "a failed, b skipped, a/x succeeded",
     )
+
+
+def test_what_was_not_selected_gets_no_instances_of_what_it_is_wired_to() -> None:
+    given = {"a": f.Given(run="old", keys=("x",))}
+    story = Story(flow(each("a"), wired("b", "a"), wired("c", "b")), given=given, left_out=("c",))
+    story.tell("begin")
+    assert story.state.graph.ids == ["a", "b", "c", "a[x]", "b[x]"]
+    assert story.state.status[2].name == "SKIPPED"
 
 
 def test_a_failure_inside_is_forgiven_by_on_error_of_the_sub_workflow() -> None:

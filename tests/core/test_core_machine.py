@@ -53,6 +53,16 @@ def test_what_a_machine_is_too_small_for_fails() -> None:
     check(workflow, "begin → start a, start c", "a running, b waiting, c running", Limits(pools={"mem": 4 << 30}))
 
 
+def test_what_a_machine_is_too_small_for_has_a_fallback() -> None:
+    workflow = using(flow(step("a", resources={"mem": 3}, fallback="f"), step("f", role="fallback"), step("b", "a")), mem=MEM)
+    script = """
+    begin → try f for a, start f
+    f ok  → done a, start b
+    b ok  → succeeded
+    """
+    check(workflow, script, "a succeeded, f succeeded, b succeeded", Limits(pools={"mem": 2}))
+
+
 def test_no_gpu() -> None:
     workflow = using(flow(step("a", resources={"gpu": 1000})), gpu=GPU)
     story = check(workflow, "begin → fail a (error), failed", "a failed")

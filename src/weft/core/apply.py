@@ -390,7 +390,7 @@ def _step_cancelled(state: State, fact: f.StepCancelled) -> None:
     state.backoff_until.pop(i, None)
     state.interrupted.pop(i, None)
     state.stop_causes[i] = fact.cause
-    state.rejected += fact.cause == "rejected"
+    state.rejected += fact.cause == "rejected" and not state.answered_for(i)
 
 
 def _steps_skipped(state: State, fact: f.StepsSkipped) -> None:

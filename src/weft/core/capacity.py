@@ -5,9 +5,9 @@ On resume the machine may be another one. So this is looked at when a step is re
 
 from collections.abc import Iterator
 
-from weft.core import facts as f
 from weft.core.demand import Demands
 from weft.core.facts import Limits
+from weft.core.fallback import fail
 from weft.core.state import State
 from weft.core.turn import Turn
 from weft.model.output import ErrorRecord
@@ -23,7 +23,7 @@ def refuse_oversized(turn: Turn) -> None:
         if state.ready[k] and (pool := too_small(state, k)) is not None:
             error = _error(state, k, pool)
             for i in sorted(state.ready[k]):
-                turn.emit(f.StepFailed(at=turn.now, step=state.graph.ids[i], error=error))
+                fail(turn, i, error)
 
 
 def too_small(state: State, k: int) -> int | None:

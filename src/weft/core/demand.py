@@ -63,6 +63,16 @@ def _urgencies(steps: Sequence[Step], path: str, after: float, estimates: Mappin
             yield from _urgencies(step.action.workflow.steps, f"{path}{step.id}/", after + tail, estimates)
 
 
+def _template(steps: Sequence[Step], graph: Graph) -> int | None:
+    """The fallback in the file that these are a copy of, for one instance: it ranks in its place."""
+    if len(steps) != 1 or steps[0].role != "fallback" or not steps[0].id.endswith("]"):
+        return None
+    path = steps[0].id.rpartition("[")[0]
+    while path not in graph.index:  # of an instance of a copy
+        path = path.rpartition("[")[0]
+    return graph.index[path]
+
+
 class Demands:
     """`pools[p]` is a pool's name, `spec[p]` what the workflow says of it, `number` the reverse: of a name and a key, which is
     empty without `per`. `kinds[k]` is a distinct demand, `kind[i]` that of step i, `rank[i]` its place in the order of dispatch.
@@ -105,8 +115,10 @@ class Demands:
         """Take in steps that the graph has just got; they are followed by what follows their parent, and rank in its place."""
         first = len(self.kind)
         weights = [weight_of(step, estimates) for step in steps]
-        after, place = (0.0, ()) if parent is None else (self.tail[parent], self.rank[parent][2])
-        inner = 0 if parent is None else len(graph.children.get(parent, ())) - len(steps)
+        template = _template(steps, graph)
+        above = parent if template is None else template
+        after, place = (0.0, ()) if above is None else (self.tail[above], self.rank[above][2])
+        inner = first if parent is None or template is not None else len(graph.children.get(parent, ())) - len(steps)
         bounds = () if parent is None else self._bounds.get(parent, ())
         if bounds:
             self._inherited.update(dict.fromkeys(range(first, first + len(steps)), bounds))

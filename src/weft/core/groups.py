@@ -31,7 +31,8 @@ def expand(turn: Turn, i: int, keys: Sequence[str]) -> None:
         return
     turn.emit(f.StepsAdded(at=turn.now, parent=step.id, keys=list(keys)))
     for j in state.wired.get(i, ()):
-        if keys and state.status[j] is Status.WAITING and not blocked(state, j):
+        chosen = state.graph.ids[j] not in state.left_out and not blocked(state, j)
+        if keys and state.status[j] is Status.WAITING and chosen:
             expand(turn, j, keys)
 
 

@@ -303,8 +303,8 @@ class State:
         return any(self.steps[j].on_error == "continue" for j in (i, *self.graph.above(i)))
 
     def answered_for(self, i: int) -> bool:
-        """Whether a failure of step i is not counted, as another step fails with it: that whose fallback it is, or is part of,
-        or one around it that has a fallback of its own."""
+        """Whether what becomes of step i does not count by itself, as it counts with another: that whose fallback it is, or is
+        part of, or one around it that has a fallback of its own."""
         if any(self.steps[j].role == "fallback" for j in (i, *self.graph.above(i))):
             return True
         return any(self.steps[j].fallback and self.steps[j].for_each is None for j in self.graph.above(i))

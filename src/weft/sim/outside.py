@@ -5,10 +5,11 @@ core why each step is as it is, and checks the answers. `truth` is what a state 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from weft.core import facts as f
+from weft.core.commands import LeaseUnits
 from weft.core.facts import Fact, Limits
 from weft.core.state import UNWANTED, State
 from weft.core.status import Status
@@ -328,6 +329,7 @@ def doubts(turn: Turn) -> Iterator[str]:
     if state.halted and any(isinstance(fact, f.AttemptStarted) for fact in turn.facts):
         yield f"something starts, though nothing may any more ({state.halted})"
     yield from out_of_turn(turn)
+    yield from _too_many_leases(turn)
     for i, id_ in enumerate(state.graph.ids):
         said = why(state, i, now)
         if not said.reason or said.step != id_ or not said.status:
@@ -349,6 +351,21 @@ def doubts(turn: Turn) -> Iterator[str]:
     early = wake_at is not None and wake_at in _openings(state, now) and (due is None or wake_at < due)  # more is lacking then
     if wake_at != due and not early and not (state.ended or state.left):
         yield f"the core wants to be called at {wake_at}, the next instant that matters is {due}"
+
+
+def _too_many_leases(turn: Turn) -> Iterator[str]:
+    """No more leases are wanted than there are steps that would take them."""
+    state = turn.state
+    for command in turn.commands:
+        if isinstance(command, LeaseUnits):
+            ready = [state.steps[i] for i, status in enumerate(state.status) if status is Status.READY]
+            count = sum(_shared(state.workflow, step.resources) == command.units for step in ready)
+            if command.count > count:
+                yield f"{command.count} leases of {command.units} are asked for, {count} steps want one"
+
+
+def _shared(workflow: Workflow, resources: Mapping[str, int]) -> dict[str, int]:
+    return {name: weight for name, weight in resources.items() if workflow.resources[name].scope == "engine"}
 
 
 def _openings(state: State, now: float) -> set[float]:

@@ -38,6 +38,7 @@ from weft.model.errors import WeftError
 from weft.model.inputs import any_values
 from weft.model.output import ErrorKind, ErrorRecord, Output, Usage
 from weft.model.workflow import Sleep, Step, Workflow
+from weft.sim.chronicle import Chronicle
 from weft.sim.lending import Lender
 from weft.sim.outside import Outside, doubts, truth
 from weft.sim.pacing import Pacing
@@ -103,6 +104,7 @@ class World:
         self.random = Random(seed)
         self.outside = Outside(workflow)
         self.pacing = Pacing()
+        self.chronicle = Chronicle()
         self.lender = Lender(workflow)
         self.state = State()
         self.saved = State()
@@ -227,6 +229,7 @@ class World:
             self.outside.saved(fact)
             if self.check:
                 self._insist(self.pacing.saved(fact, self.saved))
+                self._insist(self.chronicle.saved(fact, self.saved))
             if isinstance(fact, f.GateOpened):
                 self._ask(fact.gate)
             elif isinstance(fact, f.StepInterrupted):
@@ -247,6 +250,7 @@ class World:
                 self._post(0.0, self._evaluated(step))
             case TakeFingerprint(step=step):
                 found = f.Given(run="before", output=Output()) if draw(self.seed, step, -5) < 0.4 else None
+                self.chronicle.reusable |= {step} if found else set()
                 self._post(self._some_time(self.faults.look_s), f.FingerprintTaken(at=0.0, step=step, found=found))
             case EvaluateItems(step=step):
                 chance = draw(self.seed, step, -1)  # the same items whenever they are asked for
