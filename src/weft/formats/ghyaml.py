@@ -201,8 +201,9 @@ class _Loader:
         description = self.reading.text(self.workflow, "description", self.path)
         read = self._steps()
         self._gate(read)
+        ids = {step.id for step in read}
         for step in read:
-            self._refer(step, {other.id for other in read})
+            self._refer(step, ids)
         for step in read:
             self._settle(step)
         self._report_cycle(read)
