@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from weft.host.contents import DIGEST_BYTES
-from weft.host.plugins import version_of
 from weft.model.workflow import Action, Agent, Argv, Plugin, Python, Shell, Step, Value, Wasm
 
 FORMAT: Final = 1
@@ -61,6 +60,8 @@ def _action(action: Action, cwd: str, env: Mapping[str, str]) -> Iterator[tuple[
             module = target.partition(":")[0]
             yield f"module {module}", _source(module, cwd)
         case Plugin(package=package, name=name):
+            from weft.host.plugins import version_of  # late: what reads metadata costs a start 10 ms
+
             yield "uses", [package, name]
             yield f"version of {package}", version_of(package)
         case Wasm(module=module, function=function):
