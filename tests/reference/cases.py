@@ -15,12 +15,17 @@ from typing import Any
 from given import Given
 from msgspec.structs import replace
 
-from weft.model.workflow import Flow, Pool, Retry, Shell, Sleep, Step, Workflow
+from weft.model.workflow import Approve, Budget, Flow, Pool, Rate, Retry, Shell, Sleep, Step, Workflow
 
 Graph = tuple[tuple[int, ...], ...]
 """The needs of each step, by number; all are smaller than its own."""
 
-POOLS = {"one": Pool(slots=1), "three": Pool(slots=3)}
+POOLS = {
+    "one": Pool(slots=1),
+    "three": Pool(slots=3),
+    "paced": Pool(rate=Rate(1, 1.0)),
+    "bursts": Pool(rate=Rate(1, 2.0), burst=2),
+}
 ONCE = Retry(times=1, jitter=False)
 INNER = Workflow(name="inner", steps=(Step(id="u", action=Shell("true")), Step(id="v", action=Shell("true"), needs=("u",))))
 
@@ -48,11 +53,19 @@ STEP: dict[str, dict[str, dict[str, Any]]] = {
         "drain": {"on_error": "stop", "drain": True},
         "layer": {"on_error": "stop_layer"},
     },
-    "kind": {"waits": {"action": Sleep(seconds=1.0)}, "flow": {"action": Flow(INNER)}},
+    "kind": {"waits": {"action": Sleep(seconds=1.0)}, "flow": {"action": Flow(INNER)}, "asks": {"action": Approve()}},
+    "gate": {
+        "before": {"gate": Approve()},
+        "silence is yes": {"gate": Approve(timeout_s=0.375, on_timeout="approve")},
+        "silence is no": {"gate": Approve(timeout_s=0.875, on_timeout="reject")},
+    },
+    "max_parallel": {"one": {"max_parallel": 1}},
     "pools": {
         "one": {"resources": {"one": 1}},
         "two of three": {"resources": {"three": 2}},
         "both": {"resources": {"one": 1, "three": 3}},
+        "paced": {"resources": {"paced": 1}},
+        "in bursts": {"resources": {"bursts": 1}},
     },
     "priority": {"high": {"priority": 1}},
     "expect": {"long": {"expect_s": 5.0}},
@@ -64,6 +77,7 @@ STEP: dict[str, dict[str, dict[str, Any]]] = {
 WHOLE: dict[str, dict[str, dict[str, Any]]] = {
     "schedule": {"layers": {"schedule": "layers"}, "sequential": {"schedule": "sequential"}},
     "limit": {"1": {"max_parallel": 1}, "2": {"max_parallel": 2}, "none": {"max_parallel": "unlimited"}},
+    "budget": {"two": {"budget": Budget(tokens=2)}},
     "run timeout": {"soon": {"timeout_s": 2.25}},
     "finally": {"one": {"finally": 1}, "two": {"finally": 2}},
 }
@@ -102,7 +116,7 @@ class Case:
             Step(id=f"s{n}", action=Shell("true"), needs=tuple(f"s{k}" for k in needs)) for n, needs in enumerate(self.graph)
         ]
         whole: dict[str, Any] = {}
-        given = Given(outcomes=Outcomes(self.seed))
+        given = Given(outcomes=Outcomes(self.seed), answers=Answers(self.seed))
         for feature in self.features:
             if feature.step is not None:
                 steps[feature.step] = replace(steps[feature.step], **STEP[feature.name][feature.sort])
@@ -131,6 +145,17 @@ class Outcomes(dict[tuple[str, int], tuple[float, str]]):
         return DURATIONS[drawn % 4], KINDS[drawn // 4 % 3] if drawn // 16 % 3 == 0 else "ok"
 
 
+class Answers(dict[str, tuple[float, str]]):
+    """What is said at gates, drawn in the same way: a quarter says no."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def get(self, key: str, default: Any = None) -> Any:
+        drawn = zlib.crc32(repr((self.seed, key)).encode())
+        return (0.625, 1.125)[drawn % 2], "reject" if drawn // 2 % 4 == 0 else "approve"
+
+
 def finished(step: Step) -> Step:
     """What depends on the other settings: no pools and no fallback for what makes no attempts itself, a need to ask about."""
     condition = step.condition
@@ -138,8 +163,9 @@ def finished(step: Step) -> Step:
         condition = condition.format(need=step.needs[0]) if step.needs else ""
     each_if = step.each_if and step.for_each is not None
     fallback = f"f{step.id}" if step.fallback and not step.grows else ""
-    resources = {} if isinstance(step.action, Flow) else step.resources
-    return replace(step, condition=condition, each_if=each_if, resources=resources, fallback=fallback)
+    resources = {} if isinstance(step.action, Flow | Approve) else step.resources
+    gate = None if isinstance(step.action, Approve) else step.gate
+    return replace(step, condition=condition, each_if=each_if, resources=resources, fallback=fallback, gate=gate)
 
 
 def graphs(n: int) -> Iterator[Graph]:

@@ -16,7 +16,7 @@ def differences(workflow: Workflow, given: Given, *, exact: bool = True, model_o
     model, hands = model_of(workflow, given), Hands(workflow, given)
     told, done = model.run(), hands.run()
     found = [f"the run: model {told}, core {done}"] if told != done else []
-    said = {(try_.start, id_, n) for id_, node in model.nodes.items() for n, try_ in enumerate(node.tries, 1)}
+    said = {(start, id_, n) for id_, node in model.nodes.items() for n, start in enumerate(node.tries, 1)}
     starts = sorted(said ^ set(hands.starts))
     if starts:
         found.append(f"first start: {starts[0]}, by the {'model' if starts[0] in said else 'core'} alone")

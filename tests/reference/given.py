@@ -16,6 +16,11 @@ class Given:
     cpus: int = 2
     cancel_at_s: float = inf
     learned_s: dict[str, float] = field(default_factory=dict)
+    answers: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """What somebody says at the gate of a step, so many seconds after it was opened; else yes, at once."""
+
+    def answer(self, step: str) -> tuple[float, str]:
+        return self.answers.get(step, (0.625, "approve"))
 
     def attempt(self, step: str, number: int) -> tuple[float, str]:
         return self.outcomes.get((step, number), (1.0, "ok"))

@@ -5,12 +5,22 @@
 """
 
 from math import inf
+from typing import Literal
 
 from given import Given
+from msgspec.structs import replace
 
 from weft.app import limits_of
 from weft.core import facts as f
-from weft.core.commands import EvaluateCondition, EvaluateGroup, EvaluateItems, EvaluateOutputs, StartAttempt, StopAttempt
+from weft.core.commands import (
+    EvaluateCondition,
+    EvaluateGroup,
+    EvaluateItems,
+    EvaluateOutputs,
+    OpenGate,
+    StartAttempt,
+    StopAttempt,
+)
 from weft.core.decide import receive
 from weft.core.facts import Fact, Observed
 from weft.core.state import State
@@ -18,7 +28,7 @@ from weft.core.status import Status
 from weft.core.turn import Turn
 from weft.engine.values import Values
 from weft.journal.memory import MemoryStore
-from weft.model.output import ErrorRecord, Output
+from weft.model.output import ErrorRecord, Output, Usage
 from weft.model.workflow import Workflow
 
 TURNS_MAX = 2_000
@@ -39,11 +49,13 @@ class Hands:
         self.limits = limits_of(workflow.max_parallel, given.cpus)
         self.values = Values(self.state, self.created, MemoryStore(), {})
         self.ends: dict[str, tuple[float, f.AttemptEnded]] = {}
+        self.answers: list[tuple[float, f.GateAnswered]] = []
         self.cancelled = False
 
     def run(self) -> str:
         """Play to the end; how it ended."""
-        observed: list[Observed] = [self.created, f.EngineAttached(at=0.0, pid=1, host="h", limits=self.limits)]
+        attached = f.EngineAttached(at=0.0, pid=1, host="h", limits=self.limits, stays=True)
+        observed: list[Observed] = [self.created, attached]
         for _ in range(TURNS_MAX):
             turn = receive(self.state, observed + self.due(), self.now)
             self.facts += turn.facts
@@ -55,7 +67,7 @@ class Hands:
         raise AssertionError("the run turns in circles")
 
     def move(self, wake_at: float | None) -> None:
-        times = [at for at, _ in self.ends.values()]
+        times = [at for at, _ in [*self.ends.values(), *self.answers]]
         times += [] if wake_at is None else [wake_at]
         if self.given.cancel_at_s < inf and not self.cancelled:
             times.append(self.given.cancel_at_s)
@@ -65,6 +77,8 @@ class Hands:
     def due(self) -> list[Observed]:
         ready = sorted(step for step, (at, _) in self.ends.items() if at <= self.now)
         observed: list[Observed] = [self.ends.pop(step)[1] for step in sorted(ready, key=self.state.graph.index.__getitem__)]
+        observed += [answer for at, answer in self.answers if at <= self.now]
+        self.answers = [(at, answer) for at, answer in self.answers if at > self.now]
         if self.given.cancel_at_s <= self.now and not self.cancelled:
             self.cancelled = True
             observed.append(f.CancelRequested(at=0.0, by="somebody"))
@@ -84,6 +98,11 @@ class Hands:
                     answers.append(self.values.condition(step))
                 case EvaluateItems(step=step):
                     answers.append(self.values.items(step))
+                case OpenGate(gate=gate):
+                    seconds, said = self.given.answer(gate)
+                    answer: Literal["approve", "reject"] = "approve" if said == "approve" else "reject"
+                    answers.append(f.GateOpened(at=0.0, gate=gate))
+                    self.answers.append((self.now + seconds, f.GateAnswered(at=0.0, gate=gate, answer=answer, by="somebody")))
                 case EvaluateGroup(step=step):
                     answers.append(f.GroupEvaluated(at=0.0, step=step, output=Output()))
                 case EvaluateOutputs():
@@ -107,9 +126,9 @@ class Hands:
 
 
 def _end(step: str, attempt: int, outcome: str) -> f.AttemptEnded:
+    """Each attempt uses one token."""
+    ended = f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="ok", output=Output(), usage=Usage(tokens_out=1))
     if outcome == "ok":
-        return f.AttemptEnded(at=0.0, step=step, attempt=attempt, outcome="ok", output=Output())
+        return ended
     error = ErrorRecord(kind=outcome, message="as given")  # type: ignore[arg-type]
-    return f.AttemptEnded(
-        at=0.0, step=step, attempt=attempt, outcome="cancelled" if outcome == "cancelled" else "failed", error=error
-    )
+    return replace(ended, outcome="cancelled" if outcome == "cancelled" else "failed", output=None, error=error)

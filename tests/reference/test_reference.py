@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from cases import Case, in_turns, large, pairwise, small
 from compare import differences
+from given import Given
+from msgspec.structs import replace
 from reference_model import Model, Node
 
-from weft.model.workflow import Step
+from weft.model.workflow import Workflow
 
 LINES_MAX = 200
 CHUNKS = 16
@@ -64,7 +66,7 @@ def test_the_model_is_short_and_knows_nothing_of_the_core() -> None:
     assert len(text.splitlines()) <= LINES_MAX
     imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
     assert [line for line in imports if "weft" in line] == [
-        "from weft.model.workflow import WAITING_ACTIONS, Flow, Step, Workflow"
+        "from weft.model.workflow import WAITING_ACTIONS, Budget, Flow, Step, Workflow"
     ]
 
 
@@ -79,7 +81,7 @@ class NoStop(Model):
 
 
 class NoPools(Model):
-    def demand(self, step: Step) -> dict[str, int]:
+    def takes(self, node: Node) -> dict[str, tuple[int, float]]:
         return {}
 
 
@@ -93,7 +95,32 @@ class Patient(Model):
         return False
 
 
-@pytest.mark.parametrize("wrong", [NoPriority, NoStop, NoPools, NoConditions, Patient])
+class NoTokens(Model):
+    def opens(self, name: str) -> float:
+        return 0.0
+
+
+class NoBudget(Model):
+    def __init__(self, workflow: Workflow, given: Given) -> None:
+        super().__init__(replace(workflow, budget=None), given)
+
+
+class NoGates(Model):
+    def __init__(self, workflow: Workflow, given: Given) -> None:
+        super().__init__(replace(workflow, steps=tuple(replace(step, gate=None) for step in workflow.steps)), given)
+
+
+class Crowded(Model):
+    """Without `max_parallel` on steps."""
+
+    def __init__(self, workflow: Workflow, given: Given) -> None:
+        super().__init__(replace(workflow, steps=tuple(replace(step, max_parallel=None) for step in workflow.steps)), given)
+
+
+WRONG = [NoPriority, NoStop, NoPools, NoConditions, Patient, NoTokens, NoBudget, NoGates, Crowded]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_model_would_be_noticed(wrong: type[Model]) -> None:
     """Or agreement would prove little."""
     assert any(differences(*case.build(), model_of=wrong) for case in list(small(2)) + list(in_turns(4, 1))[::29])
