@@ -175,7 +175,6 @@ def _loaded(
 
 
 def _read(data: bytes, name: str, budgets: Budgets, outside: "Outside") -> "tuple[Document | None, list[Problem]]":
-    from weft.formats.evolver_source import plan_within
     from weft.formats.json_source import read_json
     from weft.formats.lua_source import read_lua, recognises_text
 
@@ -183,8 +182,11 @@ def _read(data: bytes, name: str, budgets: Budgets, outside: "Outside") -> "tupl
         return None, [_python(name)]
     if recognises_text(data, name):
         return read_lua(data[: budgets.yaml_bytes_max + 1], name, outside.evaluate_lua)
-    if plan := plan_within(data, name):
-        return read_json(plan, name, budgets.depth_max)
+    if b'"step_id"' in data or b'"candidates"' in data:
+        from weft.formats.evolver_source import plan_within
+
+        if plan := plan_within(data, name):
+            return read_json(plan, name, budgets.depth_max)
     json = is_json(data, name)
     bytes_max = budgets.json_bytes_max if json else budgets.yaml_bytes_max
     if len(data) > bytes_max:
@@ -218,6 +220,8 @@ def is_json(data: bytes, name: str) -> bool:
 
 def _recognise(value: Any, findings: Any) -> str:
     """The format that the content is in; empty if it is none, which is reported."""
+    if isinstance(value, dict) and isinstance(value.get("steps"), dict):
+        return "native"  # elsewhere steps are a list; most files end here, and nothing has been imported for the others
     from weft.formats import evolver, ghyaml, native, pml, wfformat
     from weft.formats.document import Where
     from weft.formats.shapes import quoted
