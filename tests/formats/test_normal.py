@@ -68,6 +68,10 @@ CASES = {
         "steps:\n  - run: echo\n    id: a\n  - needs: a\n    # c\n    run: echo\n    id: b # b\n",
         "steps:\n  - id: a\n    run: echo\n  - id: b # b\n    # c\n    run: echo\n    needs: a\n",
     ),
+    "an empty line behind a block that moves": (
+        "steps:\n  - id: a\n    run: echo\n    on_error: continue\n    description: |\n      first\n\n",
+        "steps:\n  - id: a\n    description: |\n      first\n    run: echo\n    on_error: continue\n",
+    ),
     "a comment in the way of a dash": (
         "steps:\n  - run: echo\n    # its id\n    id: a\n",
         "steps:\n  - run: echo\n    # its id\n    id: a\n",

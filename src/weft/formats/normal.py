@@ -60,7 +60,9 @@ def _normal(data: bytes, name: str, budgets: Budgets, *, native: bool, moves: bo
     text = source.text.replace("\r\n", "\n")
     text = spaces_for_tabs(Text(name, text))[0].text
     text = _tidy(text, _document(text, name, budgets))
-    return (_edited(text, _document(text, name, budgets), moves=moves) if native else text).encode()
+    if native and (edited := _edited(text, _document(text, name, budgets), moves=moves)) != text:
+        text = _tidy(edited, _document(edited, name, budgets))  # empty lines at the end of a text may stand elsewhere now
+    return text.encode()
 
 
 def _document(text: str, name: str, budgets: Budgets) -> Document:
