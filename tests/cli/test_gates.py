@@ -49,6 +49,7 @@ def test_a_rejected_run_is_cancelled(weft: Weft) -> None:
     assert "approved" not in weft("why", "@", "review").out
     again = weft("approve", "@", "review", code=2)
     assert "rejected it: too few" in again.err
+    assert "has ended (cancelled); nothing is asked any more" in weft("approve", code=2).err
 
 
 def test_an_answer_that_does_not_fit_changes_nothing(weft: Weft) -> None:

@@ -134,6 +134,8 @@ class Door:
         asking = [*self.state.asking, *(self.state.graph.ids[i] for i in self._asked)]
         if len(asking) == 1:
             return asking[0]
+        if not asking and self.state.ended:
+            raise UsageError(f"run `{self.run}` has ended ({self.state.ended.status}); nothing is asked any more")
         if not asking:
             raise UsageError(f"nothing is asked in run `{self.run}` now; `weft why {self.run}` tells what it waits for")
         listed = "\n".join(asked_lines(self.state, self.run, LISTED_MAX, self._asked))

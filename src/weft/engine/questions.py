@@ -83,7 +83,7 @@ class Questions:
         ahead = [state.graph.ids[i] for i in coming[:STEPS_MAX]]
         more = [f"… and {len(coming) - STEPS_MAX} more"] if len(coming) > STEPS_MAX else []
         message = f"layer {state.front - 1} is done ({told}); go on with layer {state.front}?"
-        return self._opened(gate, message, {"results": results, "next": [*ahead, *more]})
+        return self._opened(gate, message, {"next": [*ahead, *more], "results": results})
 
     def _result(self, i: int) -> Value:
         state = self._values.state
