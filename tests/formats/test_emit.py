@@ -228,14 +228,14 @@ def test_files_of_other_systems_are_imported_with_a_word_on_each_key(name: str) 
         nested,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_value_is_written_and_read_again(value: Any) -> None:
     workflow = Workflow(name="w", steps=(Step(id="a", action=Shell(script="true"), inputs={"x": value}),))
     assert differs(workflow, emit(workflow, {}, "x", "y")) is None
 
 
 @given(text=TEXTS.filter(str.strip))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_script_is_written_and_read_again(text: str) -> None:
     workflow = Workflow(name="w", steps=(Step(id="a", action=Shell(script=text)),))
     assert differs(workflow, emit(workflow, {}, "x", "y")) is None

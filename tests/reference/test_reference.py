@@ -14,8 +14,8 @@ from weft.model.workflow import Workflow
 
 LINES_MAX = 200
 CHUNKS = 16
-LARGE = 600
-LARGE_CHUNK = 75
+LARGE = 1000
+LARGE_CHUNK = 125
 TURNS = 2
 """With 31 graphs of four steps, 62 turns: more than any two features have sorts to combine."""
 SHOWN_MAX = 5
