@@ -94,6 +94,7 @@ def weft(directory: str | None) -> None:
 
 def main() -> None:
     """The console script: every error leaves by its exit code and one message; a traceback is shown for bugs of ours only."""
+    gc.set_threshold(GARBAGE_OBJECTS_MIN)
     _open_standard_streams()
     try:
         # not `weft.main()`: click would turn a reader who left into exit code 1
