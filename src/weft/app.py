@@ -97,6 +97,14 @@ def new_run_id() -> str:
     return "".join(letters[:5]) + "-" + "".join(letters[5:])
 
 
+def import_engine() -> None:
+    """Import what a run of any file needs, for somebody who has to wait for something else anyway."""
+    import weft.earlier
+    import weft.engine.drive
+    import weft.journal.sqlite
+    import weft.journal.successes  # noqa: F401
+
+
 # ---- the four things that can be done with a run ----
 
 

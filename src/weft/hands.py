@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from weft.core.facts import Limits
 from weft.here import cpu_count, unasked
 from weft.model.errors import MachineError, UsageError
+from weft.model.graph import Graph
 from weft.model.workflow import Agent, Argv, Http, Js, Lua, Plugin, Python, Shell, Sleep, Tool, Wasm, Workflow, definitions
 from weft.ports import Gauge, Runner
 
@@ -25,6 +26,8 @@ EXTRAS: Final = {
     Tool: ("mcp", "mcp", "a call of a tool"),
 }
 """For an action: the extra that runs it, the module that comes with it, and what the language is called."""
+LAYERS_STEPS_MAX: Final = 1_000
+"""A larger workflow is not laid out only to guess how many workers it will want."""
 
 
 def require_extras(workflow: Workflow) -> None:
@@ -64,7 +67,6 @@ def make_runners(
     """One runner for each kind of action that the workflow has; what it does not use is not imported.
     Workers are started before a step asks for them.
     """
-    workers = min(cpu_count(), limits.total or cpu_count())
     actions = [step.action for _, step in definitions(workflow)]
     kinds = set(map(type, actions))
     base = {name: value for name, value in os.environ.items() if name not in workflow.secrets}
@@ -83,14 +85,14 @@ def make_runners(
 
         executor = ProcessExecutor(base, folder, folder.name)
         executor.watch = recorder.file if recorder else None
-        executor.prewarm(min(workers, sum(isinstance(action, Python | Plugin) for action in actions)))
+        executor.prewarm(min(limits.total or cpu_count(), at_once(workflow, (Python, Plugin))))
         runners[Python] = runners[Plugin] = PythonRunner(executor)
     if kinds & GUESTS.keys():
         from weft.executors.processes import ProcessExecutor
         from weft.runners.guests import GuestRunner
 
         executor = ProcessExecutor(base, folder, folder.name, name="guests")
-        executor.prewarm(min(workers, sum(type(action) in GUESTS for action in actions)))
+        executor.prewarm(min(limits.total or cpu_count(), at_once(workflow, tuple(GUESTS))))
         runners |= dict.fromkeys(GUESTS, GuestRunner(executor))
     if Http in kinds:
         from weft.runners.http import HttpRunner
@@ -110,6 +112,15 @@ def make_runners(
 
         runners[Sleep] = SleepRunner()
     return runners
+
+
+def at_once(workflow: Workflow, kinds: tuple[type, ...]) -> int:
+    """About how many steps with such actions may run at once: those of the widest layer; of a large workflow, all of them."""
+    found = [step for _, step in definitions(workflow) if isinstance(step.action, kinds)]
+    if len(found) < 2 or len(workflow.steps) > LAYERS_STEPS_MAX:
+        return len(found)
+    layers = Graph(workflow.steps).layers()
+    return max(sum(isinstance(workflow.steps[i].action, kinds) for i in layer) for layer in layers) or len(found)
 
 
 def make_gauge(limits: Limits) -> Gauge | None:

@@ -11,6 +11,7 @@ import pytest
 
 from weft.executors.processes import PACKET_BYTES_MAX, ProcessExecutor
 from weft.host import procfs
+from weft.host.bounds import Bounds
 from weft.model.output import ErrorRecord
 from weft.model.workflow import Python
 from weft.ports import Ended
@@ -111,6 +112,31 @@ def test_workers_can_be_there_before_the_first_call(tmp_path: Path) -> None:
         bench.executor.prewarm(2)
         children = {pid for pid, found in procfs.table().items() if found.parent == os.getpid()}
         assert value(await bench.run(PID)) in children
+
+    play(tmp_path, body)
+
+
+def test_workers_ahead_of_calls_start_one_after_the_other(tmp_path: Path) -> None:
+    """All at once they would keep the processors from what runs already."""
+
+    async def body(bench: Bench) -> None:
+        counts, all_there, hire = list[int](), asyncio.Event(), bench.executor._hire
+
+        def counted(bounds: Bounds) -> Any:
+            worker = hire(bounds)
+            counts.append(len(bench.executor._idle))
+            if len(counts) == 3:
+                all_there.set()
+            return worker
+
+        bench.executor._hire = counted  # type: ignore[method-assign]
+        bench.executor.prewarm(3)
+        assert counts == [0]
+        async with asyncio.timeout(20):
+            await all_there.wait()
+        assert counts == [0, 1, 2]
+        assert value(await bench.run(PID))
+        assert len(counts) == 3
 
     play(tmp_path, body)
 

@@ -290,3 +290,9 @@ def test_odd_names_become_ours_when_a_file_is_imported(tmp_path: Path) -> None:
 def test_a_cycle_tells_the_names_of_the_file() -> None:
     loaded = read(steps('["a/b"] = { depends_on = {"c"}, code = "x" }, c = { depends_on = {"a/b"}, code = "x" }'))
     assert any("a/b → c → a/b" in problem.message for problem in loaded.problems)
+
+
+def test_whoever_waits_for_lua_can_do_something_else_meanwhile() -> None:
+    done: list[str] = []
+    assert evaluate_lua("workflow = {name = 'w'}", lambda: done.append("meanwhile")) == {"workflow": {"name": "w"}}
+    assert done == ["meanwhile"]

@@ -151,10 +151,13 @@ def _outside(settings: Settings, given: Mapping[str, str] | None) -> Outside:
     def files(names: Sequence[str]) -> dict[str, bytes]:
         return {name: Path(name).read_bytes() for name in names if Path(name).is_file()}
 
+    def evaluate(text: str) -> dict[str, Any]:
+        from weft.app import import_engine
+
+        return evaluate_lua(text, (lambda: None) if given is None else import_engine)
+
     unit = settings["timeout_unit"]
-    return Outside(
-        evaluate_lua=evaluate_lua, files=files, folder=read_folder, variables=os.environ, timeout_unit=unit, given=given
-    )
+    return Outside(evaluate_lua=evaluate, files=files, folder=read_folder, variables=os.environ, timeout_unit=unit, given=given)
 
 
 def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:

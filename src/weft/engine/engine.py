@@ -114,8 +114,7 @@ class Engine:
                 self._timer.cancel()
             if self._reuse:
                 self._reuse.close()
-            for runner in dict.fromkeys(self._runners.values()):
-                await runner.close()
+            await asyncio.gather(*[runner.close() for runner in dict.fromkeys(self._runners.values())])
             self._leases.close()
 
     def post(self, fact: Observed, acknowledge: Acknowledge | None = None) -> None:

@@ -40,6 +40,8 @@ DESCRIPTORS_A_WORKER = 2
 """Its channel and the watch for its end."""
 CHANNEL, LIFELINE = 3, 4
 """Numbers of a worker's descriptors, as in the worker."""
+READY = b"+"
+"""What a worker says first, as in the worker."""
 WORKER = str(Path(__file__).with_name("worker.py"))
 BOOT = """
 import sys
@@ -125,6 +127,7 @@ class ProcessExecutor:
         self._busy: dict[JobKey, _Worker] = {}
         self._put_off: deque[tuple[Job, bytes, Report]] = deque()
         self._workers_max = children_max() // DESCRIPTORS_A_WORKER
+        self._wanted = 0
         self._lifeline: tuple[int, int] | None = None
         self._buffer = bytearray(PACKET_BYTES_MAX)
         self._new_groups = groups
@@ -133,9 +136,13 @@ class ProcessExecutor:
         self._emptied: asyncio.Event | None = None
 
     def prewarm(self, count: int) -> None:
-        """Start workers until `count` are there, or as many as the machine allows."""
-        with suppress(OSError):  # The first call that needs one says why.
-            while len(self._workers) < min(count, self._workers_max):
+        """Have `count` workers, or as many as the machine allows. One starts at a time: what runs already needs processors."""
+        self._wanted = min(count, self._workers_max)
+        self._warm_another()
+
+    def _warm_another(self) -> None:
+        if len(self._workers) < self._wanted and not self._emptied:
+            with suppress(OSError):  # The first call that needs one says why.
                 self._idle.append(self._hire(UNBOUNDED))
 
     def start(self, job: Job, request: bytes, report: Report) -> None:
@@ -296,6 +303,9 @@ class ProcessExecutor:
             loop.remove_reader(worker.channel.fileno())
             # A worker that is ending says so itself; one whose code closed the channel is of no use.
             loop.call_later(CLOSE_GRACE_S, worker.tree.stop, 0)
+            return
+        if self._buffer[:size] == READY:
+            self._warm_another()
             return
         if worker.tree.stopping or worker.job is None:
             return  # Whatever it says now, it was told to end.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 CHANNEL, LIFELINE = 3, 4
 """Descriptors given by the engine: the socket, and the read end of a pipe whose other end lives as long as the engine does."""
+READY = b"+"
+"""What we say first; all else is JSON."""
 PACKET_BYTES_MAX = 128 << 10
 """A Unix socket takes packets up to its buffer, 208 KiB by default; larger messages go through a file."""
 STATUS_BYTES_MAX = 8 << 10
@@ -462,6 +464,7 @@ def main() -> None:
     faulthandler.enable()  # A crash says where it was, in the log of the step.
     place = Place()
     codes: dict[str, CodeType] = {}
+    os.write(CHANNEL, READY)
     while packet := os.read(CHANNEL, PACKET_BYTES_MAX):
         call = json.loads(packet)
         if "message_file" in call:

@@ -4,7 +4,6 @@ Only what concerns how a workflow runs is used (`execution`); the rest is known,
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -112,6 +111,8 @@ def _check_section(name: str, section: str, values: Any, problems: list[str]) ->
 
 def _parsed(name: str, data: bytes) -> Any:
     if name.endswith(".toml"):
+        import tomllib  # late: it takes as long as all of this, and most folders have no such file
+
         return tomllib.loads(data.decode())
     if name.endswith(".json"):
         return msgspec.json.decode(data)

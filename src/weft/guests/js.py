@@ -6,7 +6,10 @@ The engine bounds memory and stack; time is bounded by the step's `timeout`, whi
 from __future__ import annotations
 
 import json
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # see `lua`
 
 MEMORY_BYTES_MAX = 512 << 20
 """What all values of one step may take together: a worker for each processor still fits into a small machine."""

@@ -8,7 +8,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # the first step waits for this module, and typing takes longer than all of it
 
 MEMORY_BYTES_MAX = 512 << 20
 """What all values of one step may take together: a worker for each processor still fits into a small machine."""

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # see `lua`
 
 MEMORY_BYTES_MAX = 512 << 20
 """Of its linear memory: a worker for each processor still fits into a small machine."""

@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +19,11 @@ OUTPUT_BYTES_MAX: Final = 64 << 20
 PROGRAM: Final = str(Path(__file__).parents[1] / "guests" / "lua_file.py")
 
 
-def evaluate_lua(text: str) -> dict[str, Any]:
+def evaluate_lua(text: str, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """`workflow`: what the global of that name holds; else `error`: why there is none; or `missing`: Lua is not installed.
 
     The child gets no environment, no files and no network that the language could reach, and RLIMIT_CPU beside the clock.
+    `meanwhile` is called while it starts, which takes as long as a large import.
     """
     with_text, to_child = os.pipe()
     from_child, its_output = os.pipe()
@@ -33,6 +35,7 @@ def evaluate_lua(text: str) -> dict[str, Any]:
         for fd in (with_text, its_output, quiet):
             os.close(fd)
     try:
+        meanwhile()
         data = _talk(to_child, from_child, text.encode("utf-8", "surrogatepass"))
     finally:
         os.kill(pid, signal.SIGKILL)
