@@ -134,6 +134,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The same for processors, in thousandths."""
     leases: tuple[int, ...] = ()
     """Descriptors that its processes inherit: shared slots are held as long as somebody has one."""
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    """Paths and globs, absolute, that code which reaches no files otherwise may open."""
 
     @property
     def key(self) -> "JobKey":

@@ -165,3 +165,33 @@ def test_no_durability_leaves_nothing(weft: Weft) -> None:
     weft.write("w.yaml", "steps: {a: {run: echo 1, output: json}}\noutputs: {a: '${{ steps.a.output }}'}")
     assert weft("run", "w.yaml", "--durability", "none").outputs == {"a": 1}
     assert not list((weft.folder / ".weft" / "runs").iterdir())
+
+
+def test_confined_code_opens_what_its_step_declares_and_nothing_else(weft: Weft) -> None:
+    (weft.folder / "in [1]").mkdir()
+    for name in ("a", "b"):
+        (weft.folder / "in [1]" / name).write_text(name)
+    weft.write(
+        "w.yaml",
+        """\
+steps:
+  copy:
+    for_each: [a, b]
+    reads: "in [[]1]/${{ item }}"
+    writes: "${{ item }}.txt"
+    with: { name: "${{ item }}" }
+    lua: |
+      function run(i)
+        local file = io.open(i.name .. ".txt", "w")
+        file:write(io.open("in [1]/" .. i.name):read("a"))
+        file:close()
+        return (select(2, io.open("in [1]/" .. (i.name == "a" and "b" or "a"))))
+      end
+  read: { js: "function run() { return std.loadFile('../a.txt') + typeof std }", reads: a.txt, needs: copy, cwd: "in [1]" }
+  none: { js: "function run() { return typeof std }" }
+outputs: { refused: "${{ steps.copy.output }}", read: "${{ steps.read.output }}", none: "${{ steps.none.output }}" }
+""",
+    )
+    why = "in [1]/{}: the step does not declare that it reads this: add it to `reads`"
+    found = weft("run", "-q", "w.yaml").outputs
+    assert found == {"refused": {"0": why.format("b"), "1": why.format("a")}, "read": "aobject", "none": "undefined"}

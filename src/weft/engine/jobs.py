@@ -1,6 +1,8 @@
 """From a step to a job: every `${{ }}` resolved, the environment laid out, the files named."""
 
+import os.path
 from collections.abc import Mapping, Sequence
+from glob import escape
 from hashlib import blake2b
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from weft.engine.folder import RunFolder
 from weft.engine.values import Values
 from weft.model.frame import Scope, type_name
 from weft.model.template import resolve
-from weft.model.workflow import FRACTIONS, Action, Agent, Argv, Http, Step
+from weft.model.workflow import FRACTIONS, Action, Agent, Argv, Http, Js, Lua, Step, Wasm
 from weft.ports import Job
 
 
@@ -50,7 +52,16 @@ class Jobs:
             mem_bytes=self._asked(step, "mem", 1),
             cpu=self._asked(step, "cpu", FRACTIONS),
             leases=leases,
+            reads=self._within_reach(step.reads, step, scope),
+            writes=self._within_reach(step.writes, step, scope),
         )
+
+    def _within_reach(self, declared: tuple[str, ...], step: Step, scope: Scope) -> tuple[str, ...]:
+        """The files that a confined step declares, from the project's folder."""
+        if not declared or not isinstance(step.action, Lua | Js | Wasm):
+            return ()
+        project = escape(str(Path(self._project).absolute()))
+        return tuple(os.path.join(project, str(path)) for path in resolve(list(declared), scope))
 
     def _asked(self, step: Step, name: str, units: int) -> int | None:
         """What a step asks for of a pool of the machine, with so many units to one."""

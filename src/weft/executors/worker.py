@@ -121,6 +121,8 @@ def find_function(call: dict[str, Any], codes: dict[str, CodeType]) -> Any:
     request = call["request"]
     if path := request.get("guest"):
         guest = _guest(path)
+        if "beside" in request:
+            guest.__dict__["beside"] = _guest(request["beside"])
         return guest.find(*request["plugin"]) if "plugin" in request else guest.run
     if target := request.get("target"):
         name, _, path = target.partition(":")

@@ -1,4 +1,4 @@
-"""Runs the JavaScript of a step, in a worker process: ECMAScript and nothing else, no files, programs, networks or timers.
+"""Runs the JavaScript of a step, in a worker process: ECMAScript, the files that it declares, no programs, networks or timers.
 
 The engine bounds memory and stack; time is bounded by the step's `timeout`, which ends the process.
 """
@@ -10,6 +10,9 @@ import json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any  # see `lua`
+
+beside: Any = None
+"""The module `reach`, where files are declared."""
 
 MEMORY_BYTES_MAX = 512 << 20
 """What all values of one step may take together: a worker for each processor still fits into a small machine."""
@@ -25,6 +28,14 @@ globalThis.console = (() => {
   return { log: say, info: say, debug: say, warn, error: warn };
 })();
 """
+FILES = """
+globalThis.std = ((load, write) => ({
+  loadFile(path) { const [why, text] = JSON.parse(load(String(path))); if (why) throw new Error(why); return text; },
+  writeFile(path, text) { const why = write(String(path), String(text)); if (why) throw new Error(why); },
+}))(__load, __save);
+delete globalThis.__load, delete globalThis.__save;
+"""
+"""Two of the functions that the engine's own command has under this name; no file is null, as there."""
 CALL = """
 globalThis.__end = {};
 (async () => {
@@ -54,8 +65,13 @@ class JavaScriptError(Exception):
         self.weft_record = {"kind": kind, "message": message[:500], "hint": hint, "tail": tail[-8192:], "exception": exception}
 
 
-def run(code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_MAX) -> Any:
-    """What `run(inputs)` of the code returns, or what the promise that it returns comes to. Raises JavaScriptError."""
+def run(
+    code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_MAX, files: dict[str, list[str]] | None = None
+) -> Any:
+    """What `run(inputs)` of the code returns, or what the promise that it returns comes to. `files`: see `reach`.
+
+    Raises JavaScriptError.
+    """
     import sys
 
     import quickjs
@@ -67,6 +83,11 @@ def run(code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_
     context.add_callable("__warn", sys.stderr.write)
     try:
         context.eval(CONSOLE)
+        if files:
+            disk = _Disk(beside.Reach(**files))
+            context.add_callable("__load", disk.load)
+            context.add_callable("__save", disk.save)
+            context.eval(FILES)
         context.set("__inputs", json.dumps(inputs, ensure_ascii=False))
         context.eval(code)
         context.eval(CALL)
@@ -87,6 +108,35 @@ def run(code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_
             raise _failure(f"{name}: {end['error']}", memory_bytes_max)
         raise JavaScriptError("error", f"{name}: {end['error']}" if name else end["error"], tail=end["stack"], name=name)
     return json.loads(end["value"]) if end["value"] is not None else None
+
+
+class _Disk:
+    """The files that a step may open, as text; each function says what is wrong instead of raising."""
+
+    def __init__(self, reach: Any) -> None:
+        self._refusal = reach.refusal
+
+    def load(self, path: str) -> str:
+        """`[problem, text]`, as JSON. A file that is not there is null."""
+        why, text = self._refusal(path), None
+        if not why:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    text = file.read()
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError) as error:
+                why = f"{path}: {error}"
+        return json.dumps([why, text], ensure_ascii=False)
+
+    def save(self, path: str, text: str) -> str:
+        if not (why := self._refusal(path, "w")):
+            try:
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+            except (OSError, ValueError) as error:
+                why = f"{path}: {error}"
+        return str(why)
 
 
 def _failure(text: str, memory_bytes_max: int) -> JavaScriptError:

@@ -1,7 +1,8 @@
-"""Runs the Lua of a step, in a worker process: pure computing, no way to files, programs, networks or Python.
+"""Runs the Lua of a step, in a worker process: pure computing, no way to programs, networks or Python.
 
 - What Lua may use is listed here by name; whatever is not listed is not there. `load` takes text only, since bytecode can break
   out of the interpreter, and nothing writes bytecode.
+- Files are opened by Lua's own `io.open`, if the step declares them: our function looks at the path first.
 - Memory is bounded by the allocator. Time is not: a loop around `pcall` escapes every hook, so it is the process that is killed.
 """
 
@@ -12,6 +13,9 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any  # the first step waits for this module, and typing takes longer than all of it
+
+beside: Any = None
+"""The module `reach`, where files are declared."""
 
 MEMORY_BYTES_MAX = 512 << 20
 """What all values of one step may take together: a worker for each processor still fits into a small machine."""
@@ -27,7 +31,7 @@ BASE = (
 LIBRARIES = ("coroutine", "math", "string", "table", "utf8")
 OS = ("clock", "date", "difftime", "time")
 SETUP = """
-local base, libraries, os_names, write = ...
+local base, libraries, os_names, write, refusal = ...
 local real = _G
 local env = {}
 for name in base:gmatch("%S+") do env[name] = real[name] end
@@ -43,6 +47,18 @@ env.print = function(...)
   local parts = {}
   for n = 1, select("#", ...) do parts[n] = tostring((select(n, ...))) end
   write(table.concat(parts, "\\t") .. "\\n")
+end
+if refusal then
+  local function open(path, mode)
+    local why = refusal(tostring(path), tostring(mode or "r"))
+    if why ~= "" then return nil, why end
+    return real.io.open(path, mode)
+  end
+  env.io = { open = open, type = real.io.type, lines = function(path, ...)
+    local file, why = open(path)
+    if not file then error(why, 2) end
+    return file:lines(...)
+  end }
 end
 env.load = function(chunk, name, mode, inner)
   if type(chunk) == "function" then
@@ -68,8 +84,10 @@ class LuaError(Exception):
         self.weft_record = {"kind": kind, "message": message[:500], "hint": hint, "tail": tail[-8192:], "exception": "LuaError"}
 
 
-def run(code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_MAX) -> Any:
-    """What `run(inputs)` of the code returns, as JSON-shaped data. Raises LuaError."""
+def run(
+    code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_MAX, files: dict[str, list[str]] | None = None
+) -> Any:
+    """What `run(inputs)` of the code returns, as JSON-shaped data. `files`: what it may open, see `reach`. Raises LuaError."""
     from lupa import lua54
 
     runtime = lua54.LuaRuntime(
@@ -80,7 +98,8 @@ def run(code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_
         unpack_returned_tuples=False,
     )
     try:
-        env, _ = evaluated(lua54, runtime, code)
+        refusal = beside.Reach(**files).refusal if files else None
+        env, _ = evaluated(lua54, runtime, code, refusal=refusal)
         function = env["run"]
         if lua54.lua_type(function) != "function":
             raise LuaError("error", "the code defines no function `run`", "function run(inputs) … end")
@@ -95,13 +114,16 @@ def run(code: str, inputs: dict[str, Any], memory_bytes_max: int = MEMORY_BYTES_
         raise LuaError("invalid_output", "the result holds a text that is not UTF-8") from None
 
 
-def evaluated(lua54: Any, runtime: Any, code: str, name: str = "=step", write: Any = None) -> tuple[Any, Any]:
+def evaluated(
+    lua54: Any, runtime: Any, code: str, name: str = "=step", write: Any = None, refusal: Any = None
+) -> tuple[Any, Any]:
     """Run the code's top level in a confined environment; that environment, and what the code returned. Raises lua54.LuaError.
 
-    `write` gets what is printed, stdout if it is not given.
+    `write` gets what is printed, stdout if it is not given. `refusal` says why a path may not be opened; without
+    it there are no files.
     """
     setup = runtime.compile(SETUP)
-    env, load = setup(" ".join(BASE), " ".join(LIBRARIES), " ".join(OS), write or sys.stdout.write)
+    env, load = setup(" ".join(BASE), " ".join(LIBRARIES), " ".join(OS), write or sys.stdout.write, refusal)
     loaded = load(code, name)
     chunk, message = loaded if isinstance(loaded, tuple) else (loaded, None)
     if chunk is None:

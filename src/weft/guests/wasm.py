@@ -1,7 +1,7 @@
 """Runs a WebAssembly module of a step, in a worker process: a WASI command with JSON on stdin and JSON on stdout.
 
-It sees its standard streams and nothing else: no folder, no environment, no network. Time is bounded by the step's `timeout`,
-which ends the process.
+It sees its standard streams and the folders that the step declares, and nothing else: no environment, no network. Time is bounded
+by the step's `timeout`, which ends the process.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any  # see `lua`
+
+beside: Any = None
+"""The module `reach`, where files are declared."""
 
 MEMORY_BYTES_MAX = 512 << 20
 """Of its linear memory: a worker for each processor still fits into a small machine."""
@@ -32,13 +35,19 @@ class WasmError(Exception):
 
 
 def run(
-    module: str, inputs: dict[str, Any], function: str = "", report: bool = False, memory_bytes_max: int = MEMORY_BYTES_MAX
+    module: str,
+    inputs: dict[str, Any],
+    function: str = "",
+    report: bool = False,
+    memory_bytes_max: int = MEMORY_BYTES_MAX,
+    files: dict[str, list[str]] | None = None,
 ) -> Any:
     """What the command writes to stdout, as JSON; or what the exported `function`, called without arguments, returns, a number.
 
     With `report` the number is a status, and the result tells about the call.
 
-    `module` is a path, relative to the step's folder; `.wat` text is taken too. Raises WasmError.
+    `module` is a path, relative to the step's folder; `.wat` text is taken too. `files`: see `reach`; a module is
+    given the folders among them, by their paths from its own. Raises WasmError.
     """
     import wasmtime
 
@@ -53,7 +62,10 @@ def run(
     linker = wasmtime.Linker(engine)
     linker.define_wasi()
     streams = _Streams(inputs)
-    store.set_wasi(streams.config(wasmtime))
+    config = streams.config(wasmtime)
+    for path, writable in beside.Reach(**files).folders().items() if files else ():
+        config.preopen_dir(path, os.path.relpath(path), writable)
+    store.set_wasi(config)
     try:
         instance = linker.instantiate(store, compiled)
         entry = instance.exports(store).get(function or "_start")

@@ -392,7 +392,8 @@ _STEP = (
         "reads",
         _shared,
         "What it reads that other steps may write: paths or globs, from the project's folder, or any words. Steps of which one "
-        "writes what the other reads or writes never run at the same time, and `weft check` warns if no path orders them.",
+        "writes what the other reads or writes never run at the same time, and `weft check` warns if no path orders them. Lua, "
+        "JavaScript and WebAssembly may open these files and no others.",
         "[rows.csv, 'pages/*.html', database]",
     ),
     Key(

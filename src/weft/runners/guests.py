@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from weft import guests
-from weft.model.workflow import Js, Lua, Wasm
+from weft.model.workflow import Js, Lua, Value, Wasm
 from weft.ports import Job
 from weft.runners.python import PythonRunner, Request
 
@@ -14,10 +14,14 @@ class GuestRunner(PythonRunner):
     """Runs Lua, Js and Wasm actions on an executor, which it owns."""
 
     def request(self, job: Job) -> Request:
-        action = job.action
+        action, call = job.action, dict[str, Value](inputs=job.inputs)
         if isinstance(action, Wasm):
-            call = {"module": action.module, "inputs": job.inputs, "function": action.function, "report": action.report}
-            return Request(call, guest=str(FOLDER / "wasm.py"))
-        assert isinstance(action, Lua | Js)
-        name = "lua" if isinstance(action, Lua) else "js"
-        return Request({"code": action.code, "inputs": job.inputs}, guest=str(FOLDER / f"{name}.py"))
+            call |= {"module": action.module, "function": action.function, "report": action.report}
+        else:
+            assert isinstance(action, Lua | Js)
+            call["code"] = action.code
+        guest = str(FOLDER / f"{type(action).__name__.lower()}.py")
+        if not job.reads and not job.writes:
+            return Request(call, guest=guest)
+        call["files"] = {"reads": list(job.reads), "writes": list(job.writes)}
+        return Request(call, guest=guest, beside=str(FOLDER / "reach.py"))

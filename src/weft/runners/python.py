@@ -30,6 +30,8 @@ class Request(msgspec.Struct, omit_defaults=True):
     """A package and the kind of step that it brings: the guest finds what is called."""
     guest: str = ""
     """Path of the module of weft.guests whose `run` is called."""
+    beside: str = ""
+    """Path of another such module, which that one has as `beside`."""
 
 
 class PythonRunner:
