@@ -88,7 +88,7 @@ class Roles:
 
     def is_last(self, id_: str) -> bool:
         """Whether a step belongs to `finally`."""
-        return any(each in self._last for each in (id_, *self.stands_for(id_)))
+        return bool(self._last) and any(each in self._last for each in (id_, *self.stands_for(id_)))
 
     def stands_for(self, id_: str) -> Iterator[str]:
         """The steps whose failure this one is the answer to: whose fallback it is, and whose fallback that is."""
