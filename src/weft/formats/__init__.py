@@ -242,6 +242,8 @@ def _recognise(value: Any, findings: Any) -> str:
         findings.add("W122", "this is no workflow: the file must hold a mapping with `steps`", Where(()), hint=hint)
         return ""
     keys = f"but {quoted(value)}" if value else "and no other key"
+    if "mcpServers" in value:
+        hint = "these are servers of tools: as `mcp-servers.json` beside a PML file its tasks find them"
     for key in value:
         if RECORDS["workflow"].meant.get(key) == "steps" or findings.meant(key, ("steps",)):
             hint = f"`{key}` is called `steps` here; {hint}"

@@ -50,7 +50,7 @@ def endpoint_of(model: str, env: Mapping[str, str]) -> Endpoint:
     """
     model = model or env.get("WEFT_MODEL", "")
     if not model.strip():
-        raise Unusable("no model is named", "write `agent: { model: openai:…, prompt: … }`, or set WEFT_MODEL")
+        raise Unusable("no model is named", "name one where it is asked, `openai:…` or `ollama:…`, or set WEFT_MODEL")
     provider, colon, name = model.partition(":")
     if not colon or not _PROVIDER.fullmatch(provider):
         provider, name = OPENAI, model
