@@ -202,7 +202,7 @@ SABOTAGES: dict[str, Sabotage] = {
     "a completed step starts again": swaps(decide, "_admit_attempt", restart),
     "any end ends an attempt": swaps(decide, "_admit_attempt", any_end),
     "a stopped attempt may succeed": swaps(
-        decide, "_as_caused", lambda good, fact, *why: fact if fact.output else good(fact, *why)
+        decide, "_as_caused", lambda good, state, i, fact: fact if fact.output else good(state, i, fact)
     ),
     "timeouts are forgotten": applies(f.AttemptStarted, lambda state, fact: state.timers.clear()),
     "backoffs are forgotten": applies(f.BackoffStarted, lambda state, fact: state.timers.clear()),

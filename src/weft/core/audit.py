@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from weft.core.capacity import too_small
 from weft.core.curbs import OVERTAKEN_MAX
 from weft.core.demand import COMPUTING
-from weft.core.devices import devices, place, pool_of
+from weft.core.devices import devices, place
 from weft.core.fallback import blocked
 from weft.core.state import State, behind
 from weft.core.status import Status
@@ -185,7 +185,7 @@ def _waits_for_people(state: State, i: int) -> bool:
 
 def _audit_devices(state: State) -> Iterator[str]:
     """Each device is had by one attempt whole, or in parts that come to one at most."""
-    pool = pool_of(state)
+    pool = state.demands.gpu
     unit = 1 if pool is None else state.demands.spec[pool].unit
     had: dict[str, list[int]] = {}
     for i, attempt in state.alive.items():
@@ -196,7 +196,7 @@ def _audit_devices(state: State) -> Iterator[str]:
             had.setdefault(name, []).append(min(weight, unit))
     if pool is None:
         return
-    known = devices(state)
+    known = devices(state, pool)
     for name, parts in had.items():
         if sum(parts) > unit:
             yield f"GPU {name} is given away {sum(parts) / unit:g} times"

@@ -187,12 +187,16 @@ def _outcome(state: State) -> f.Outcome:
 def _admit(turn: Turn, fact: Observed) -> None:
     """Apply an observed fact if there is a place for it."""
     state = turn.state
+    works = state.created is not None and not state.ended and not state.left
     if isinstance(fact, f.Answer):
-        if state.created is not None and not state.ended and not state.left:
+        if works:
             _admit_answer(turn, fact)
         return
     fact = msgspec.structs.replace(fact, at=turn.now)
     match fact:
+        case f.AttemptEnded() | f.AttemptSpawned() | f.AttemptLost():  # first, since most are such
+            if works:
+                _admit_attempt(turn, fact)
         case f.RunCreated() if state.created is None:
             turn.emit(fact)
         case f.RetryRequested() if state.ended and state.ended.status != "succeeded":
@@ -205,8 +209,6 @@ def _admit(turn: Turn, fact: Observed) -> None:
                 turn.emit(f.AttemptLost(at=turn.now, step=state.graph.ids[i], attempt=attempt.number))
         case _ if state.left:
             return
-        case f.AttemptSpawned() | f.AttemptEnded() | f.AttemptLost():
-            _admit_attempt(turn, fact)
         case f.ConditionEvaluated() if _awaits_verdict(state, state.graph.index[fact.step]):
             turn.emit(fact)
         case f.FingerprintTaken() if _awaits_fingerprint(state, state.graph.index[fact.step]):
@@ -276,23 +278,20 @@ def _admit_attempt(turn: Turn, fact: f.AttemptSpawned | f.AttemptEnded | f.Attem
     if attempt is None or attempt.number != fact.attempt:
         return
     if isinstance(fact, f.AttemptEnded):
-        turn.emit(_as_caused(fact, attempt.cause, too_late(state, i)))
+        turn.emit(fact if attempt.cause is None and fact.outcome != "cancelled" else _as_caused(state, i, fact))
     else:
         turn.emit(fact)
 
 
-def _as_caused(fact: f.AttemptEnded, cause: f.StopCause | None, too_late: ErrorRecord) -> f.AttemptEnded | f.AttemptLost:
-    """How an attempt ended that was being stopped: that follows from why, not from how its process took it.
-
-    `too_late`: what a timeout says. A process may answer the signal with exit status 0; that does not make its work complete.
-    """
-    if cause is None and fact.outcome != "cancelled":
-        return fact
+def _as_caused(state: State, i: int, fact: f.AttemptEnded) -> f.AttemptEnded | f.AttemptLost:
+    """How an attempt of step i ended that was stopped: that follows from why, not from how its process took it. One that answers
+    the signal with exit status 0 has not completed its work by that."""
+    cause = state.alive[i].cause
     tail = fact.error.tail if fact.error else ""
     if cause == "suspend":
         return f.AttemptLost(at=fact.at, step=fact.step, attempt=fact.attempt, reason="suspend")
     if cause == "timeout":
-        error = msgspec.structs.replace(too_late, tail=tail)
+        error = msgspec.structs.replace(too_late(state, i), tail=tail)
         return msgspec.structs.replace(fact, outcome="failed", output=None, error=error)
     if cause is None:
         error = ErrorRecord(kind="killed", message="it was cancelled from outside", tail=tail)

@@ -22,6 +22,7 @@ from weft.model.workflow import MACHINE_POOLS, WAITING_ACTIONS, Flow, Pool, Step
 TOTAL: Final = 0
 COMPUTING: Final = 1
 WAITING: Final = 2
+GPU: Final = "gpu"
 
 Demand: TypeAlias = tuple[tuple[int, int], ...]
 """(pool number, weight) pairs."""
@@ -80,13 +81,16 @@ class Demands:
     `paced[k]`: the pools of a demand that have a rate or a breaker. `races`: who takes which of the `race_pools`, and why.
     `shared[k]`: the part of a demand that runs share, `any_shared` whether there is any. `of_machine`: the kinds that ask for
     what the machine has.
-    `tail[i]`: how long what follows step i takes."""
+    `tail[i]`: how long what follows step i takes. `gpu`: the pool that hands out devices, if there is one: in files of other
+    systems one of its name may be just a number."""
 
     def __init__(self, workflow: Workflow) -> None:
         self.pools = ["max_parallel", "max_parallel (computing)", "max_parallel (waiting)", *workflow.resources]
         self.spec = [Pool()] * (WAITING + 1) + list(workflow.resources.values())
         self.name = [(name, "") for name in self.pools]
         self.number = {name: p for p, name in enumerate(self.name)}
+        gpu = self.number.get((GPU, ""))
+        self.gpu = gpu if gpu is not None and self.spec[gpu].of_machine else None
         self.races = RacePools(workflow)
         self.race_pools = range(len(self.pools), len(self.pools) + len(self.races.texts))
         for text in self.races.texts:
@@ -149,7 +153,7 @@ class Demands:
 
     def keyed(self, step: Step) -> bool:
         """Whether what an attempt of the step takes is known only when keys have been evaluated."""
-        return not step.grows and not self._keyed.isdisjoint(step.resources)
+        return not self._keyed.isdisjoint(step.resources) and not step.grows
 
     def assign(self, i: int, step: Step, keys: Mapping[str, str]) -> None:
         """Let step i take the pools of its keys. A pool of which no key is given is shared by all such steps."""

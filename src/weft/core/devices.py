@@ -9,28 +9,17 @@ from weft.core.curbs import Lack
 from weft.core.demand import Demand
 from weft.core.state import State
 
-GPU = ("gpu", "")
-"""The name of the pool, and no key."""
 
-
-def pool_of(state: State) -> int | None:
-    """The pool that hands out devices, if there is one: in files of other systems one of its name may be just a number."""
-    pool = state.demands.number.get(GPU)
-    return pool if pool is not None and state.demands.spec[pool].of_machine else None
-
-
-def devices(state: State) -> list[str]:
+def devices(state: State, pool: int) -> list[str]:
     """The devices of the pool, as CUDA names them: those that the engine has, the first first. Where it knows of fewer than the
     file declares they are numbered."""
-    pool = state.demands.number[GPU]
     count = (state.curbs.slots(pool, state.limits) or 0) // state.demands.spec[pool].unit
     known = state.limits.gpus
     return [*known[:count], *[str(number) for number in range(len(known), count)]]
 
 
-def used(state: State) -> Counter[str]:
+def used(state: State, pool: int) -> Counter[str]:
     """Units of each device that living attempts have."""
-    pool = state.demands.number[GPU]
     unit, taken = state.demands.spec[pool].unit, Counter[str]()
     for weight, steps in state.holders[pool].items():
         for i in steps:
@@ -38,21 +27,16 @@ def used(state: State) -> Counter[str]:
     return taken
 
 
-def asked(state: State, demand: Demand) -> int:
-    """Units of GPUs in a demand."""
-    pool = pool_of(state)
-    return 0 if pool is None else next((weight for p, weight in demand if p == pool), 0)
-
-
 def place(state: State, demand: Demand) -> list[str] | None:
     """The devices for an attempt with this demand; none if it asks for none, and None if it cannot have what it asks for.
 
     A part is taken from the fullest device that has it left, so that others stay whole.
     """
-    weight = asked(state, demand)
-    if not weight:
+    pool = state.demands.gpu
+    weight = next((weight for p, weight in demand if p == pool), 0)
+    if pool is None or not weight:
         return []
-    unit, taken, names = state.demands.spec[state.demands.number[GPU]].unit, used(state), devices(state)
+    unit, taken, names = state.demands.spec[pool].unit, used(state, pool), devices(state, pool)
     if weight < unit:
         fitting = [name for name in names if taken[name] + weight <= unit]
         return [max(fitting, key=lambda name: taken[name])] if fitting else None
@@ -63,8 +47,7 @@ def place(state: State, demand: Demand) -> list[str] | None:
 
 def lack(state: State, i: int) -> Lack | None:
     """Whether step i, for which the pools have enough, cannot have its devices: all are used in part."""
-    demand = state.demands.of(i)
-    weight = asked(state, demand)
-    if not weight or place(state, demand) is not None:
+    pool, demand = state.demands.gpu, state.demands.of(i)
+    if pool is None or place(state, demand) is not None:
         return None
-    return Lack(state.demands.number[GPU], weight, "device")
+    return Lack(pool, next(weight for p, weight in demand if p == pool), "device")

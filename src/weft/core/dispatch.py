@@ -100,7 +100,7 @@ def _offer(turn: Turn, free: Free, rank: Rank) -> Lack | None:
     for pool, weight in state.demands.of(i):
         free[pool] -= weight
     step, attempt = state.graph.ids[i], state.attempts[i] + 1
-    gpus = devices.place(state, state.demands.of(i)) or []
+    gpus = [] if state.demands.gpu is None else devices.place(state, state.demands.of(i)) or []
     turn.emit(AttemptStarted(at=turn.now, step=step, attempt=attempt, gpus=gpus))
     own = state.steps[i].rerun != "always"  # whether it was begun must be known after any crash
     turn.order(StartAttempt(step=step, attempt=attempt, after=state.seq if own else state.depends_on(i)))

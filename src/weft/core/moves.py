@@ -27,7 +27,8 @@ def _settle(state: State, i: int) -> None:
         state.last_open -= 1
     else:
         state.outputs_due = state.open == state.last_open
-    _settle_roles(state, i)
+    if state.users:
+        _settle_roles(state, i)
     unsettled = state.unsettled
     for j in state.graph.dependents[i]:
         unsettled[j] -= 1

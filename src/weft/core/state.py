@@ -219,14 +219,17 @@ class State:
 
     def deadline_of(self, i: int) -> float | None:
         """When step i will have taken too long over all its attempts; None before the first, and without a `deadline`."""
-        first, deadline_s = self.first_started.get(i), self.steps[i].deadline_s
+        deadline_s = self.steps[i].deadline_s
+        first = None if deadline_s is None else self.first_started.get(i)
         return None if first is None or deadline_s is None else first + deadline_s
 
     def due(self, i: int) -> float | None:
         """When the living attempt of step i will have taken too long, by its `timeout` or by the `deadline` of the step."""
         timeout_s, deadline = self.steps[i].timeout_s, self.deadline_of(i)
-        ends = [] if timeout_s is None else [self.alive[i].started + timeout_s]
-        return min(ends if deadline is None else [*ends, deadline], default=None)
+        if timeout_s is None:
+            return deadline
+        end = self.alive[i].started + timeout_s
+        return end if deadline is None else min(end, deadline)
 
     def reopen(self, at: float) -> None:
         """Forget how the run ended, and count again what is open: settled steps have been made to wait."""

@@ -95,13 +95,15 @@ def _go(turn: Turn, i: int, verdicts: Round) -> None:
 
 def failed_need(state: State, i: int) -> int | None:
     """The first settled need of step i that counts as failed."""
+    if not (state.errors or state.skips or state.stop_causes):
+        return None  # nothing has gone wrong so far
     return next((need for need in state.graph.needs[i] if state.counts_as_failed(need)), None)
 
 
 def any_succeeded(state: State, i: int) -> bool:
     """Whether there is no need, or one that succeeded; where none counts as failed, that is one which was not skipped."""
     needs = state.graph.needs[i]
-    return not needs or any(state.status[need] is not Status.SKIPPED for need in needs)
+    return not (needs and state.skips) or any(state.status[need] is not Status.SKIPPED for need in needs)
 
 
 def _origin(turn: Turn, need: int) -> str:

@@ -95,6 +95,14 @@ _DATA = {
 }
 """Keys whose texts are evaluated."""
 
+_AS_IS = {
+    **{key: key for key in ("env", "max_parallel", "priority", "drain", "races", "reuse", "versions", "title", "rerun")},
+    "with": "inputs",
+    "expect": "expect_s",
+    "deadline": "deadline_s",
+}
+"""Keys whose values are fields of the step: under which name."""
+
 _KIND_KEYS = {
     Shell: "run",
     Argv: "run: […]",
@@ -267,14 +275,15 @@ class _Loader:
     def _step(self, fields: Fields, id_: str) -> Step:
         action = self.flows.get(id_) or self._action(fields)
         fan_out = read_fan_out(fields, id_, self.references, self.findings)
-        items = [self.references.items[user] for user in self.roles.stands_for(id_) if user in self.references.items]
-        if items and not fan_out:  # the fallback of an instance sees its item
-            self.references.own = {items[0]: None, "key": None}
+        roles, items = self.roles, self.references.items
+        items_seen = [items[user] for user in roles.stands_for(id_) if user in items] if roles.users else []
+        if items_seen and not fan_out:  # the fallback of an instance sees its item
+            self.references.own = {items_seen[0]: None, "key": None}
         if action is not _UNKNOWN:
             self._check_meaning(fields, type(action))
             self._check_reuse(fields)
             check_variables(fields, type(action), self.findings)
-        roles, role = self.roles, self.roles.role(id_)
+        role = roles.role(id_)
         roles.check_keys(fields, id_)
         self.references.run_fields = (*RUN_FIELDS, "status") if roles.is_last(id_) else RUN_FIELDS
         condition, referred = self._condition(fields, id_)
@@ -282,7 +291,7 @@ class _Loader:
             if key in fields and has_expressions(fields[key]):
                 referred += self.references.in_value(fields[key], fields.at(key), id_)
         referred += self._referred_by_pools(fields, id_)
-        for key in ("agent", "approve", "gate"):
+        for key in filter(fields.__contains__, ("agent", "approve", "gate")):
             referred += refer(fields, key, id_, self.references)
         written = self._needs(fields, id_)
         from_items = fan_out.needs if fan_out else []
@@ -295,33 +304,22 @@ class _Loader:
             id=id_,
             action=action,
             needs=needs,
-            inputs=own("with", {}),
             condition=condition,
-            env=own("env", {}),
             secrets=tuple(self._secrets(fields)),
             cwd=own("cwd") or default("cwd", ""),
             output=own("output") or default("output", "text") if isinstance(action, _TEXT_OUTPUT) else "json",
             resources={**self._resources(fields), **self.servers.takes(action)},
-            max_parallel=own("max_parallel"),
-            priority=own("priority", 0),
-            expect_s=own("expect"),
             on_error=own("on_error") or (default("on_error", "isolate") if role == "step" else "isolate"),
             retry=read_retry(fields, self.findings) if "retry" in fields else Retry() if asks else self.default_retry,
             timeout_s=None if asks else own("timeout", default("timeout")),
-            deadline_s=own("deadline"),
-            drain=own("drain", False),
             reads=shared(fields, "reads"),
             writes=shared(fields, "writes"),
-            races=own("races", ""),
-            reuse=own("reuse", False),
-            versions=own("versions", {}),
             gate=read_question(fields, "gate", self.findings, self._input),
-            title=own("title", ""),
             role=role,
             fallback=roles.name_of(fields, id_),
-            rerun=own("rerun", "always"),
             wired=wired,
             each_if=each_if,
+            **{_AS_IS[key]: value for key, value in fields.items() if key in _AS_IS},
             **(fan_out.settings if fan_out else {}),
         )
 

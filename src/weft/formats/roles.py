@@ -116,6 +116,8 @@ class Roles:
 
     def needs(self, id_: str, written: list[str], referred: list[str], where: Callable[[str], Where]) -> tuple[str, ...]:
         """What a step waits for, of what it names and refers to; what it cannot wait for is reported, at `where`."""
+        if not self._last and not self.users:
+            return tuple(dict.fromkeys([*written, *referred]))
         stands_for, found = set(self.stands_for(id_)), dict[str, None]()
         for name in dict.fromkeys([*written, *referred]):
             if name in stands_for:
