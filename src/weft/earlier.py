@@ -70,7 +70,7 @@ def first_choice(
     workflow: Workflow, inputs: Mapping[str, Value], selection: Selection | None, before: Path | None, project: str
 ) -> tuple[Chosen, Before | None]:
     """What is run, before anything is made, and the earlier run if there is one. Raises UsageError."""
-    if selection is None and before is None:
+    if selection in (None, Selection()) and before is None:
         return Chosen(given={}, left_out=()), None
     earlier = look_back(before, project) if before else None
     return choose(workflow, inputs, selection or Selection(), earlier), earlier

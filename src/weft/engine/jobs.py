@@ -30,12 +30,11 @@ class Jobs:
     def make(self, step: Step, attempt: int, gpus: Sequence[str] = (), leases: tuple[int, ...] = ()) -> Job:
         """The job of one attempt, with its GPUs and the descriptors of its lease. Raises ExpressionError if a value that it
         refers to does not exist."""
-        scope = self._values.scope_of(step.id)
         return Job(
             run=self._created.run,
             step=step.id,
             attempt=attempt,
-            action=self._action(step, scope),
+            action=self._action(step),
             inputs=self._values.inputs(step.id),
             env={
                 **self._values.environment(step.id),
@@ -52,29 +51,31 @@ class Jobs:
             mem_bytes=self._asked(step, "mem", 1),
             cpu=self._asked(step, "cpu", FRACTIONS),
             leases=leases,
-            reads=self._within_reach(step.reads, step, scope),
-            writes=self._within_reach(step.writes, step, scope),
+            reads=self._within_reach(step.reads, step),
+            writes=self._within_reach(step.writes, step),
         )
 
-    def _within_reach(self, declared: tuple[str, ...], step: Step, scope: Scope) -> tuple[str, ...]:
+    def _within_reach(self, declared: tuple[str, ...], step: Step) -> tuple[str, ...]:
         """The files that a confined step declares, from the project's folder."""
         if not declared or not isinstance(step.action, Lua | Js | Wasm):
             return ()
         project = escape(str(Path(self._project).absolute()))
-        return tuple(os.path.join(project, str(path)) for path in resolve(list(declared), scope))
+        return tuple(os.path.join(project, str(path)) for path in resolve(list(declared), self._values.scope_of(step.id)))
 
     def _asked(self, step: Step, name: str, units: int) -> int | None:
         """What a step asks for of a pool of the machine, with so many units to one."""
-        weight, pool = step.resources.get(name), self._created.workflow.resources.get(name)
+        weight = step.resources.get(name)
+        pool = None if weight is None else self._created.workflow.resources.get(name)
         return None if weight is None or pool is None or not pool.of_machine else weight * units // pool.unit
 
-    def _action(self, step: Step, scope: Scope) -> Action:
+    def _action(self, step: Step) -> Action:
+        if not isinstance(step.action, Http | Agent | Argv):
+            return step.action
+        scope = self._values.scope_of(step.id)
         if isinstance(step.action, Http):
             return _resolved(step.action, scope)
         if isinstance(step.action, Agent):
             return _asked_with(step.action, scope)
-        if not isinstance(step.action, Argv):
-            return step.action
         return Argv(argv=tuple(_argument(item) for item in resolve(list(step.action.argv), scope)))
 
 

@@ -86,6 +86,8 @@ class Values:
 
     def _flow_of(self, i: int) -> int | None:
         """The sub-workflow that step i belongs to."""
+        if i not in self.state.graph.parent:
+            return None
         return next((above for above in self.state.graph.above(i) if self.state.steps[above].for_each is None), None)
 
     def _flow_scope(self, i: int) -> dict[str, Value]:
@@ -102,13 +104,16 @@ class Values:
         """The `with` of a step, with what was changed at its gate, or at that of the fan-out that it is an instance of. What
         somebody wrote there is data: nothing in it is evaluated."""
         state, i = self.state, self.state.graph.index[step]
+        own = state.steps[i].inputs
+        if not state.answers:
+            found: dict[str, Value] = resolve(own, self.scope_of(step)) if own else {}
+            return found
         changed: dict[str, Value] = {}
         parent = state.graph.parent.get(i, i)
         for j in (parent, i) if state.steps[parent].for_each is not None else (i,):
             answer = state.answers.get(state.graph.ids[j])
             changed |= answer.inputs if answer else {}
-        written = {name: value for name, value in state.steps[i].inputs.items() if name not in changed}
-        found: dict[str, Value] = resolve(written, self.scope_of(step))
+        found = resolve({name: value for name, value in own.items() if name not in changed}, self.scope_of(step))
         return {**found, **changed}
 
     def environment(self, step: str) -> dict[str, str]:
