@@ -24,6 +24,7 @@ class Free(dict[int, float]):
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self._shares = list(state.demands.shares)
 
     def __missing__(self, pool: int) -> float:
         left = self[pool] = self.state.free(pool)
@@ -31,7 +32,9 @@ class Free(dict[int, float]):
 
     def any_place(self) -> bool:
         """Whether `max_parallel` leaves a place for any step of the workflow."""
-        return self[TOTAL] >= 1 and any(self[share] >= 1 for share in self.state.demands.shares)
+        while self._shares and self[self._shares[-1]] < 1:
+            self._shares.pop()
+        return bool(self._shares) and self[TOTAL] >= 1
 
     def may_fit(self, pool: int, weight: int, rank: Rank, now: float) -> bool:
         """Whether it is worth looking at a step of this rank that lacked so much of a pool (0: it waited for an instant)."""

@@ -257,8 +257,9 @@ def silence(turn: Turn, gate: str) -> None:
 
 def layer_due(state: State) -> float | None:
     """When silence answers the open gate between two layers, if there is one and it ever does."""
-    gate = layer_gate(state)
-    return state.gates[gate].until if gate in state.asking else None
+    if not state.asking or (gate := layer_gate(state)) not in state.asking:
+        return None
+    return state.gates[gate].until
 
 
 def waits_for_people(state: State) -> bool:
