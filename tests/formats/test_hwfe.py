@@ -139,13 +139,16 @@ def helper():
 def run(given):
     return {"top": helper(), "given": sorted(given), "name": given["data"]["name"]}
 ]] },
+  py_keys = { language = "python", code = "def run(): return {1: 'one', None: {True: []}}" },
   py_alone = { language = "python", code = "def run(): return (1, None)" },
   sh_object = { language = "bash", depends_on = {"data"}, code = [[
 echo before
 echo '{"broken": }'
+echo '{"broken": NaN}'
 echo "{\\"name\\": $(printf '%s' "$INPUT_DATA" | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["name"]))')}"
 echo '{"second": 1}'
 ]] },
+  sh_compact = { language = "sh", depends_on = {"data"}, code = [[ parse_input data | grep -o '"list":.1,2.' ]] },
   sh_lines = { language = "sh", code = [[
 printf '{\\n"a": 1\\n}\\n'
 echo oops >&2
@@ -157,6 +160,8 @@ run() { echo "it says: $(parse_input text)"; }
 const top = inputs.data.name;
 function run(given) { return { top, list: given.data.list }; }
 ]] },
+  js_module = { language = "js", code = "function run() { return 1 }; module.exports = { run }; exports.x = 1" },
+  js_promise = { language = "js", code = "async function run() { return 'later' }" },
   js_number = { language = "js", code = "const run = () => 42" },
   js_nothing = { language = "javascript", code = "function run() {}" },
 """
@@ -172,11 +177,15 @@ def test_what_each_language_gets_and_gives(tmp_path: Path) -> None:
         "text": "0 given",
         "old": "old nil",
         "py": {"top": "[1, 2]", "given": ["data", "text"], "name": hostile},
+        "py_keys": {"1": "one", "null": {"true": []}},
         "py_alone": [1, None],
         "sh_object": {"name": hostile},
+        "sh_compact": {"stdout": '"list":[1,2]', "stderr": "", "exit_code": 0},
         "sh_lines": {"stdout": '{\n"a": 1\n}', "stderr": "oops", "exit_code": 0},
         "sh_run": {"stdout": "it says: 0 given", "stderr": "", "exit_code": 0},
         "js": {"top": hostile, "list": [1, 2]},
+        "js_module": {"value": 1},
+        "js_promise": {"value": "later"},
         "js_number": {"value": 42},
         "js_nothing": {},
     }
@@ -201,10 +210,44 @@ def test_web_assembly_reports_about_its_call(tmp_path: Path) -> None:
         "status": "success",
         "input_count": 0,
     }
-    assert outputs["b"]["input_summary"] == {"a": "dict"}
+    assert outputs["a"]["input_summary"] == {}
+    assert outputs["a"]["processed_data"]["success"] is True
+    assert outputs["b"]["wasm_execution"]["return_code"] == 7
+    assert outputs["b"]["wasm_execution"]["status"] == "error", "which is no failure up to 10"
+    assert outputs["b"]["input_summary"] == {"a": "object[3]"}
     assert outputs["b"]["processed_data"]["warning"] is True
     _, said, code = run(tmp_path, steps('c = { language = "wasm", module = "m.wat", func = "f11" }'))
     assert (code, "`f11` of `m.wat` returned 11" in said) == (1, True)
+
+
+FUNCTIONS = """
+local function named(inputs) return "named" end -- end
+workflow = { steps = {
+  a = { run = function() return 1 end }, b = { run = function() if true then return 2 end end },
+  -- c = { run = function() return "of a comment" end },
+  c = { run = named },
+  d = { depends_on = { "a" }, run = function(i)
+    local s = "end" -- function
+    for k = 1, 2 do while true do break end end
+    repeat until s
+    return { i.a, [[ function ]], (function() return 3 end)() }
+  end },
+} }
+"""
+
+
+def test_functions_of_the_file_are_run_as_they_stand_there(tmp_path: Path) -> None:
+    outputs, said, code = run(tmp_path, FUNCTIONS)
+    assert code == 0, said
+    assert outputs == {"a": 1, "b": 2, "c": "named", "d": [1, " function ", 3]}
+
+
+def test_what_a_wasm_function_returns_must_be_a_status(tmp_path: Path) -> None:
+    (tmp_path / "m.wat").write_text('(module (func (export "f") (result f64) (f64.const 5)) (func (export "none")))')
+    outputs, _, code = run(tmp_path, steps('a = { language = "wasm", module = "m.wat", func = "none" }'))
+    assert (outputs["a"]["wasm_execution"]["return_code"], code) == (0, 0)
+    _, said, code = run(tmp_path, steps('a = { language = "wasm", module = "m.wat", func = "f" }'))
+    assert (code, "`f` of `m.wat` returned 5.0" in said) == (1, True)
 
 
 def test_a_failure_ends_the_run_and_what_runs_may_end(tmp_path: Path) -> None:
@@ -220,11 +263,15 @@ def test_a_failure_ends_the_run_and_what_runs_may_end(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("value", ['"; touch X #', "$(touch X)", "`touch X`", "a\nb", "-n", "'", "é\u2028", "x" * 50_000])
+HOSTILE = ['"; touch X #', "$(touch X)", "`touch X`", "a\nb", "-n", "'", "é\u2028", "x" * 50_000]
+HOSTILE += ['{"a": "\\\\"}', '"', "\x1b[0m\t\\n", "%s%b"]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
 def test_hostile_values_arrive_as_data(tmp_path: Path, value: str) -> None:
     text = steps(
         f"a = {{ language = 'python', code = [==[def run(): return {value!r}]==] }},\n"
-        'b = { language = "shell", depends_on = {"a"}, code = [[ printf "%s" "$INPUT_A" >b ]] },\n'
+        'b = { language = "shell", depends_on = {"a"}, code = [[ printf "%s" "$INPUT_A" >b; parse_input a >parsed ]] },\n'
         'c = { language = "python", depends_on = {"a"}, code = "def run(i): return i[\'a\']" },\n'
         'd = { language = "lua", depends_on = {"a"}, code = "function run(i) return i.a end" },\n'
         'e = { language = "js", depends_on = {"a"}, code = "function run(i) { return [i.a] }" }'
@@ -232,6 +279,7 @@ def test_hostile_values_arrive_as_data(tmp_path: Path, value: str) -> None:
     outputs, said, code = run(tmp_path, text)
     assert code == 0, said
     assert json.loads((tmp_path / "b").read_text()) == outputs["c"] == outputs["d"] == outputs["e"][0] == value
+    assert (tmp_path / "parsed").read_text() == value + "\n"
     assert not (tmp_path / "X").exists()
 
 
@@ -263,6 +311,41 @@ def test_four_tasks_that_sleep_do_so_at_once(tmp_path: Path) -> None:
     outputs, said, code = run(tmp_path, text, HWFE_EXECUTION_MODE="parallel", HWFE_MAX_PARALLEL_STEPS="4")
     assert (outputs["merge"], code) == ("merged", 0)
     assert "possible here, at most 4 at once" in said
+
+
+def test_text_that_looks_like_a_key_is_none() -> None:
+    """Code and comments are no part of the tables, and a value that is computed has the place of what is around it."""
+    text = (
+        "workflow = { steps = {\n"
+        "  first = { code = [[\nsecond = 1\nthird = {\nfunction run() end ]] },\n"
+        "  -- third = { is the last\n"
+        '  second = { depends_on = { -- "no", {\n "nobody"}, code = "third = { second = 2" },\n'
+        "  third = { code = 5, depends_on = second == 1 and {} or nil },\n"
+        "} }\n"
+        'workflow.steps.fourth = { language = "pyhton" .. "", code = "x" }\n'
+    )
+    loaded = read(text)
+    assert [(problem.place.line, problem.place.column) for problem in loaded.problems] == [(8, 2), (9, 11), (11, 38)]
+    assert [problem.place.length for problem in loaded.problems] == [8, 52, 8]
+
+
+@pytest.mark.parametrize(
+    ("body", "warning"),
+    [
+        ('a = { code = "x" } }, version = 1, x = {', "a workflow has no `version`"),
+        ('a = { code = "x", run = function() end }', "the `run` of `a` has no effect: its `code` is run"),
+        ('a = { code = "x", module = "m.wasm" }', "the `module` of `a` has no effect: that is for WebAssembly"),
+        ('a = { language = "wasm", module = "m.wasm", code = "x" }', "the `code` of `a` has no effect"),
+        (
+            'a_b = { code = "x" }, ["a-b"] = { code = "x" }, c = { language = "sh", code = "x", depends_on = {"a_b", "a-b"} }',
+            "`a_b` and `a-b` have the same variable `INPUT_A_B`, so only one of them is seen",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_told(body: str, warning: str) -> None:
+    loaded = read(steps(body))
+    assert loaded.workflow is not None, loaded.problems
+    assert warning in [problem.message.partition(": WebAssembly")[0] for problem in loaded.problems]
 
 
 ODD = ["a/b[1]", 'it\'s \\"odd\\" \\\\ ${{ x }}', "x y\\n", "--all"]

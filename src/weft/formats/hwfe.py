@@ -8,15 +8,16 @@
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any, Final
 
 import msgspec
 
 from weft.formats import hwfe_code
-from weft.formats.document import Document, Findings, Path, Where
+from weft.formats.document import Document, Findings, Path, Span, Wanted, Where
 from weft.formats.lua_source import function_source
-from weft.formats.python_code import python_error
+from weft.formats.python_code import defines_run, python_error
 from weft.formats.shapes import described, quoted
 from weft.model.cycle import find_cycle
 from weft.model.paths import escaped
@@ -51,7 +52,13 @@ WORDS: Final = {
 }
 """What each key of ours was made of, for `weft import`."""
 
+_WORKFLOW_KEYS = ("name", "description", "steps")
 _KEYS = ("language", "code", "depends_on", "module", "func", "function", "run")
+_UNREAD = {
+    "wasm": dict.fromkeys(("code", "run"), "WebAssembly is what `module` names"),
+    "code": dict.fromkeys(("module", "func", "function"), "that is for WebAssembly"),
+}
+"""Keys that steps of other languages have, and why."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +104,10 @@ class _Loader:
         return {id_: steps[id_] for _, id_ in ordered}
 
     def load(self, name: str, execution: Execution) -> Workflow | None:
+        for key in self.workflow:
+            if key not in _WORKFLOW_KEYS:
+                hint = self.findings.suggest(key, _WORKFLOW_KEYS) or "nothing reads it"
+                self._warn(f"a workflow has no `{shown(key)}`", ("workflow", key), "W604", hint)
         title = self._text(self.workflow, ("workflow",), "name") or PurePath(name).name.split(".")[0] or "workflow"
         description = self._text(self.workflow, ("workflow",), "description")
         steps = [step for id_, fields in self.steps.items() if (step := self._step(id_, fields))]
@@ -125,6 +136,23 @@ class _Loader:
     def _wrong(self, message: str, path: Path, hint: str = "", code: str = "W603") -> None:
         self.findings.add(code, message, Where(path), hint=hint)
 
+    def _warn_of_what_is_lost(self, id_: str, fields: Mapping[str, Value], path: Path, needs: list[str]) -> None:
+        """Keys that nothing reads, and inputs that another one takes the variable of."""
+        language = self._language(fields)
+        unread = _UNREAD["wasm" if language == "wasm" else "code"]
+        for key in unread.keys() & fields.keys():
+            self._warn(f"the `{key}` of `{shown(id_)}` has no effect: {unread[key]}", (*path, key), "W604")
+        if "code" in fields and "run" in fields and language != "wasm":
+            self._warn(f"the `run` of `{shown(id_)}` has no effect: its `code` is run", (*path, "run"), "W604")
+        names = {hwfe_code.variable(need): need for need in needs} if language == "shell" else {}
+        for need in needs if names else ():
+            if (other := names[variable := hwfe_code.variable(need)]) != need:
+                message = f"`{shown(need)}` and `{shown(other)}` have the same variable `{variable}`, so only one of them is seen"
+                self._warn(message, (*path, "depends_on"), "W605", "give one of them another name")
+
+    def _warn(self, message: str, path: Path, code: str, hint: str = "remove it") -> None:
+        self.findings.add(code, message, Where(path, "key"), hint=hint, severity="warning")
+
     def _step(self, id_: str, fields: Value) -> Step | None:
         path = ("workflow", "steps", id_)
         if not isinstance(fields, dict):
@@ -135,7 +163,8 @@ class _Loader:
                 hint = self.findings.suggest(key, _KEYS) or f"a step has {quoted(_KEYS, 10)}"
                 self.findings.add("W604", f"a step has no `{shown(key)}`", Where((*path, key), "key"), hint=hint)
         needs = self._depends_on(id_, fields, path)
-        action = self._action(id_, fields, path, bool(needs))
+        self._warn_of_what_is_lost(id_, fields, path, needs)
+        action = self._action(id_, fields, path, needs)
         if action is None:
             return None
         inputs = {need: _output_of(need) for need in needs}
@@ -169,7 +198,7 @@ class _Loader:
                 needs.append(need)
         return list(dict.fromkeys(needs))
 
-    def _action(self, id_: str, fields: Mapping[str, Value], path: Path, has_inputs: bool) -> Action | None:
+    def _action(self, id_: str, fields: Mapping[str, Value], path: Path, needs: list[str]) -> Action | None:
         written = self._text(fields, path, "language") or "lua"
         language = LANGUAGES.get(written.lower())
         if language is None:
@@ -186,16 +215,32 @@ class _Loader:
         code = self._code(id_, fields, path, language)
         if code is None:
             return None
-        if language == "python" and (error := python_error(code)):
-            self._wrong(f"the Python code of `{shown(id_)}` cannot be read: {error}", (*path, "code"), code="W608")
-            return None
-        return hwfe_code.MAKERS[language](code, has_inputs)
+        if language == "python":
+            if error := python_error(code):
+                self._wrong(f"the Python code of `{shown(id_)}` cannot be read: {error}", (*path, "code"), code="W608")
+                return None
+            if not defines_run(code):
+                hint = "def run(inputs): …"
+                self._wrong(f"the Python code of `{shown(id_)}` defines no function `run`", (*path, "code"), hint, "W608")
+                return None
+        return hwfe_code.MAKERS[language](code, needs)
+
+    def _language(self, fields: Mapping[str, Value]) -> str | None:
+        """What is meant by `language`; None if nothing is."""
+        return LANGUAGES.get(str(fields.get("language") or "lua").lower())
+
+    @cached_property
+    def _spans(self) -> Span:
+        return self.document.spans(Wanted())
 
     def _code(self, id_: str, fields: Mapping[str, Value], path: Path, language: str) -> str | None:
         """The author's text: `code`, or the older `run = function() … end`."""
         code = fields.get("code", fields.get("run"))
         if isinstance(code, dict) and "__function__" in code:
-            source = function_source(self.document.text, code["__function__"])
+            span = self._spans
+            for key in (*path, "code" if "code" in fields else "run"):
+                span = span.inside.get(key, span)
+            source = function_source(self.document.text, code["__function__"], span.start)
             if source and language == "lua":
                 return f"run = {source}"
             self._wrong(

@@ -1,13 +1,12 @@
 """Lua text to a document: the file is a program, so somebody outside evaluates it, confined, and hands over what it holds.
 
-A value of a program has no place. The places of problems are looked for in the text: a key where it is assigned to (`name = {`,
-`["name"] =`), first within what was found for the key around it. For files written by hand that is the right line.
+A value of a program has no place. The places of problems are looked for in the text: tables as they are nested there, a key where
+it is first assigned to (`name = {`, `["name"] =`, `workflow.name =`). For files written by hand that is the right line.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from itertools import islice
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from weft.formats.document import Document, Span, Wanted
 from weft.formats.text import Text, decode
@@ -16,8 +15,22 @@ from weft.model.problem import Place, Problem
 Evaluate = Callable[[str], Mapping[str, Any]]
 """From Lua text to `workflow`, the value of that global, or `error`, one line, or `missing`: there is no Lua here."""
 
+_Inside: TypeAlias = dict[str | int, Span]
+_Slot: TypeAlias = tuple[_Inside, str | int]
+"""Where a span belongs: a table, and the key in it."""
+
 _WORKFLOW = re.compile(r"^[ \t]*workflow[ \t]*=[ \t]*(?:\{|$)", re.M)
-_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
+_QUOTED: Final = r"""(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+_COMMENT: Final = r"--\[(?P<c>=*)\[.*?\](?P=c)\]|--[^\n]*"
+_LONG: Final = r"\[(?P<l>=*)\[.*?\](?P=l)\]"
+_PART = re.compile(
+    rf"{_COMMENT}|(?P<text>{_LONG})|(?P<key>\[\s*(?P<quoted>{_QUOTED})\s*\]|(?<!\w)(?P<name>[A-Za-z_][\w.]*))\s*=(?!=)\s*"
+    rf"|(?P<short>{_QUOTED})|(?P<brace>[{{}}])",
+    re.S,
+)
+_WORD = re.compile(rf"{_COMMENT}|{_LONG}|{_QUOTED}|\b(?P<word>function|if|do|repeat|end|until)\b", re.S)
+_NAMED = re.compile(r"function\s*[\w.:]*\s*\(")
+_REST = re.compile(r"[^,;}\n]*")
 _LINE = re.compile(r"(?:file|\[string .*?\]):(\d+): (.*)", re.S)
 
 
@@ -76,52 +89,66 @@ def _line_start(text: str, line: int) -> int:
 
 
 def _scan(text: str, wanted: Wanted) -> Span:
+    """All keys and items of tables, in one pass, wanted or not."""
     root = Span(0, len(text), 0, 0, {})
-    _search(text, root, wanted)
+    inside, number, slot = root.inside, 0, None
+    open_: list[tuple[_Inside, int, _Slot]] = []
+    for found in _PART.finditer(text):
+        if found["key"]:
+            slot = _assigned(text, found, inside)
+        elif found["brace"] == "}":
+            if open_:
+                inside, number, (around, key) = open_.pop()
+                around[key] = _until(text, around[key], found.end())
+            slot = None
+        elif found["brace"] or found["text"] or found["short"]:
+            start = found.start()
+            if not (slot and slot[0][slot[1]].start == start):
+                if slot and not found["brace"]:
+                    slot = None  # a text in the midst of an expression
+                    continue
+                slot, number = (inside, number), number + 1
+                inside[slot[1]] = Span(start, start + 1, 0, 0, {})
+            span = slot[0][slot[1]]
+            if found["brace"]:
+                open_.append((inside, number, slot))
+                inside, number = span.inside, 0
+            else:
+                slot[0][slot[1]] = _until(text, span, found.end())
+            slot = None
     return root
 
 
-def _search(text: str, around: Span, wanted: Wanted) -> None:
-    """Find the wanted keys inside a span; each key's span ends where the next one's begins."""
-    starts: list[tuple[int, int, int, str | int]] = []
-    for key in wanted:
-        if found := _find(text, key, around):
-            starts.append((*found, key))
-    starts.sort()
-    for n, (key_start, key_end, value_start, key) in enumerate(starts):
-        end = starts[n + 1][0] if n + 1 < len(starts) else around.end
-        begins = isinstance(key, int)
-        stop = _value_end(text, value_start, end)
-        span = Span(value_start, stop, 0 if begins else key_start, 0 if begins else key_end, {})
-        around.inside[key] = span
-        _search(text, Span(value_start, end, 0, 0, span.inside), wanted[key])
+def _assigned(text: str, found: re.Match[str], inside: _Inside) -> _Slot:
+    """Note a key; where its value belongs. Of several assignments the first one counts: others are in the code of functions."""
+    *above, key = [found["quoted"][1:-1]] if found["quoted"] else found["name"].split(".")
+    for name in above:
+        inside = inside[name].inside if name in inside else {}
+    rest = _REST.match(text, found.end())
+    end = rest.end() if rest else found.end()
+    inside.setdefault(key, Span(found.end(), max(end, found.end() + 1), found.start("key"), found.end("key"), {}))
+    return inside, key
 
 
-def _find(text: str, key: str | int, around: Span) -> tuple[int, int, int] | None:
-    """Start and end of a key, and the start of its value; of an item of a list, the quoted text with its number."""
-    if isinstance(key, int):
-        quoted = islice(_QUOTED.finditer(text, around.start, around.end), key, None)
-        item = next(quoted, None)
-        return (item.start(), item.end(), item.start()) if item else None
-    name = re.escape(key)
-    pattern = rf"(?:(?<![\w.]){name}|\[\s*[\"']{name}[\"']\s*\])\s*=\s*"
-    found = re.compile(pattern).search(text, around.start, around.end)
-    if not found:
-        return None
-    return found.start(), found.start() + len(found[0].rstrip().rstrip("=").rstrip()), found.end()
-
-
-def _value_end(text: str, start: int, end: int) -> int:
+def _until(text: str, span: Span, end: int) -> Span:
     """A caret marks one line at most."""
-    line = text.find("\n", start)
-    stop = min(end, line if line >= 0 else len(text))
-    return max(start + 1, start + len(text[start:stop].rstrip().rstrip(",")))
+    line = text.find("\n", span.start, end)
+    return span._replace(end=line if line >= 0 else end)
 
 
-def function_source(text: str, lines: list[int]) -> str:
-    """The text of a function that stands on these lines, from `function` to its `end`."""
-    first, last = _line_start(text, lines[0]), _line_start(text, lines[1] + 1) if lines[1] < text.count("\n") + 1 else len(text)
-    piece = text[first:last]
-    start = piece.find("function")
-    stop = piece.rfind("end")
-    return piece[start : stop + 3] if 0 <= start < stop else ""
+def function_source(text: str, lines: list[int], near: int) -> str:
+    """A function that stands on these lines, as an expression. Of several, the one that begins at `near`, else the outermost."""
+    first, last = (_line_start(text, line) for line in lines)
+    opened, functions = list[int](), dict[int, int]()
+    for found in _WORD.finditer(text, first):
+        word, start, end = found["word"], found.start(), found.end()
+        if text.count("\n", last, start):
+            break
+        if word in ("end", "until"):
+            begin = opened.pop() if opened else 0
+            if text.startswith("function", begin) and not text.count("\n", first, begin) and end > last:
+                functions[begin] = end
+        elif word:
+            opened.append(start)
+    begin = near if near in functions else min(functions, default=-1)
+    return _NAMED.sub("function(", text[begin : functions[begin]], count=1) if functions else ""

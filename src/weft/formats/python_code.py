@@ -103,3 +103,8 @@ def python_error(code: str) -> str:
     except (ValueError, RecursionError, MemoryError) as error:
         return str(error) or "it is nested too deeply"
     return ""
+
+
+def defines_run(code: str) -> bool:
+    """Whether code that can be read gives something the name `run`."""
+    return any(map(_binds_run, ast.walk(ast.parse(code))))

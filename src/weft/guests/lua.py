@@ -142,6 +142,8 @@ def plain(lua54: Any, value: Any, where: str, above: tuple[Any, ...]) -> Any:
     if kind is None:
         if isinstance(value, tuple):  # run returned several values: the first counts
             return plain(lua54, value[0], where, above) if value else None
+        if isinstance(value, float) and value - value:  # infinite, or no number
+            raise LuaError("invalid_output", f"`{where}` is {value}, which JSON cannot say", "return nil for a missing number")
         return value
     if kind != "table":
         return "function"  # or a coroutine, which looks the same from here

@@ -90,8 +90,10 @@ def run(
 
 
 def _report(module: str, function: str, inputs: dict[str, Any], code: Any) -> dict[str, Any]:
-    """0 is a success, 1 to WARNING_MAX a success with a warning, anything else an error."""
-    code = code if isinstance(code, int) else 0
+    """0 is a success, 1 to WARNING_MAX an error that only warns, anything else one that the step fails of."""
+    code = 0 if code is None else code
+    if not isinstance(code, int):
+        raise WasmError("invalid_output", f"`{function}` of `{module}` returned {code!r}, which is no whole number")
     if not 0 <= code <= WARNING_MAX:
         raise WasmError("exit", f"`{function}` of `{module}` returned {code}", exit_code=code)
     outcome = "warning" if code else "success"
@@ -101,12 +103,22 @@ def _report(module: str, function: str, inputs: dict[str, Any], code: Any) -> di
             "module": module,
             "function": function,
             "return_code": code,
-            "status": "success",
+            "status": "error" if code else "success",
             "input_count": len(inputs),
         },
-        "input_summary": {name: type(value).__name__ for name, value in inputs.items()},
+        "input_summary": {name: _summary(value) for name, value in inputs.items()},
         "processed_data": {outcome: True, "message": f"{function} returned {code}", "timestamp": now},
     }
+
+
+def _summary(value: Any) -> str:
+    """The type of an input, by its name in JSON, with how large it is: `array[3]`, `number[1.5]`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool | int | float):
+        return f"{'bool' if isinstance(value, bool) else 'number'}[{json.dumps(value)}]"
+    kind = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "string"
+    return f"{kind}[{len(value)}]"
 
 
 def _exports(store: Any, instance: Any, wasmtime: Any) -> str:

@@ -22,9 +22,10 @@ HWFE_CODES: Final[dict[str, Code]] = {
         'Write `workflow = { name = "…", steps = { first = { language = "lua", code = [[ … ]] } } }`.',
     ),
     "W604": Code(
-        "a key that a step does not have",
+        "a key that a step or the workflow does not have",
         "A key that is not known would be ignored, and with it what it was meant to do.",
-        "Correct it: a step has `language`, `code`, `depends_on`, and for WebAssembly `module` and `function`.",
+        "Correct it: a step has `language`, `code`, `depends_on`, and for WebAssembly `module` and `function`; a workflow has "
+        "`name`, `description` and `steps`.",
     ),
     "W605": Code(
         "a dependency that does not exist",

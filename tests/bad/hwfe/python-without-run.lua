@@ -1,0 +1,5 @@
+workflow = { steps = {
+  a = { language = "python", code = [[
+x = 1
+]] },
+} }
