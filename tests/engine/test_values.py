@@ -117,7 +117,16 @@ INNER = Workflow(
     inputs={"who": Input(type="string", required=True), "n": Input(type="integer", default=3, choices=(3, 5))},
     steps=(
         shell("x", inputs={"who": "${{ inputs.who }}", "n": "${{ inputs.n }}"}, env={"C": "${{ inputs.who }}"}),
-        shell("y", "x", inputs={"x": "${{ steps.x.output }}", "status": "${{ steps.x.status }}", "run": "${{ run.name }}"}),
+        shell(
+            "y",
+            "x",
+            inputs={
+                "x": "${{ steps.x.output }}",
+                "status": "${{ steps.x.status }}",
+                "run": "${{ run.name }}",
+                "took": "${{ steps.x.took_s >= 0 }}",
+            },
+        ),
     ),
     outputs={"said": "${{ steps.y.output }}"},
     env={"B": "${{ inputs.who }}"},
@@ -133,7 +142,11 @@ def test_a_sub_workflow_sees_its_own_inputs_and_steps(tmp_path: Path) -> None:
         outputs={"s": "${{ steps.s.output }}"},
         env={"A": "0", "Z": "${{ inputs.who }}"},
     )
-    assert seen(bench) == {"x": {}, "s/x": {"who": "you", "n": 3}, "s/y": {"x": "hi", "status": "succeeded", "run": "w"}}
+    assert seen(bench) == {
+        "x": {},
+        "s/x": {"who": "you", "n": 3},
+        "s/y": {"x": "hi", "status": "succeeded", "run": "w", "took": True},
+    }
     assert outputs(bench) == {"s": {"said": "ho"}}
     env = next(job.env for job in bench.runner.started if job.step == "s/x")
     assert {name: env[name] for name in "ABCZ"} == {"A": "a", "B": "you", "C": "you", "Z": "you"}

@@ -173,8 +173,15 @@ def test_what_a_failure_means(isolates: str, goes_on: str, on_error: str) -> Non
 def test_a_step_that_runs_alone() -> None:
     text = whole(script("a") + script("b", "parallel: { enabled: false }") + script("c"))
     workflow = workflow_of(text)
-    assert workflow.resources == {"alone": Pool(slots=4)}
-    assert [step.resources for step in workflow.steps] == [{"alone": 1}, {"alone": 4}, {"alone": 1}]
+    assert workflow.resources == {"alone": Pool(slots=3)}, "-j may ask for more than max_parallel"
+    assert [step.resources for step in workflow.steps] == [{"alone": 1}, {"alone": 3}, {"alone": 1}]
+
+
+def test_a_pool_of_the_file_may_be_called_alone() -> None:
+    head = "parallel: { resources: { alone: 1 } }"
+    workflow = workflow_of(whole(script("a", "parallel: { resource: alone, enabled: false }") + script("b"), head))
+    assert workflow.resources == {"alone": Pool(slots=1), "alone-": Pool(slots=2)}
+    assert [step.resources for step in workflow.steps] == [{"alone": 1, "alone-": 2}, {"alone-": 1}]
 
 
 def test_dependencies_come_from_references_too() -> None:
@@ -294,6 +301,7 @@ def test_what_cannot_be_lowered_is_prepared() -> None:
     prepare, ask = action.workflow.steps
     assert isinstance(prepare.action, Python)
     assert ask.action == Agent(prompt="${{ steps.prepare.output.prompt }}")
+    assert prepare.resources == {"api": 1}
     assert (ask.resources, ask.timeout_s, ask.max_parallel, workflow.steps[1].resources) == ({"api": 1}, 9, 1, {})
     scope = workflow.steps[2].inputs["scope"]["steps"]["ask"]
     assert scope["output"] == "${{ steps['ask'].output.response? }}"
@@ -377,4 +385,4 @@ def test_names_and_pools_are_imported_all_the_way_in(tmp_path: Path) -> None:
     assert [step.id for step in workflow.steps] == ["s_1-a", "b", "c"]
     action = workflow.steps[2].action
     assert isinstance(action, Flow)
-    assert [step.resources for step in action.workflow.steps] == [{}, {"mem_slots": 1}]
+    assert [step.resources for step in action.workflow.steps] == [{"mem_slots": 1}] * 2

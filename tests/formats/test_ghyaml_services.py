@@ -97,6 +97,10 @@ def test_agents_are_asked(tmp_path: Path, service: Service) -> None:
   name: U
   type: script
   config: { command: printf, args: ["[%s]", "{{steps.review.response}}", "{{steps.read.output}}", "{{steps.review.agentId}}"] }
+- id: times
+  name: T
+  type: script
+  config: { command: echo, args: ["{{steps.review.executionTime}}", "{{steps.read.executionTime}}"] }
 - { id: tell, name: T, type: script, config: { command: "true" }, condition: "steps.read.response.includes('the notes')" }
 """
     )
@@ -111,6 +115,10 @@ def test_agents_are_asked(tmp_path: Path, service: Service) -> None:
     assert result["response"].startswith("answer to: ")
     assert result["executionTime"] >= 0
     assert outputs["use"]["stdout"] == f"[{result['response']}][{outputs['read']['response']}][reviewer]"
+    assert all(
+        0 <= int(took) <= outputs[id_]["executionTime"]
+        for id_, took in zip(("review", "read"), outputs["times"]["stdout"].split(), strict=True)
+    )
     assert outputs["tell"]["exitCode"] == 0
     assert not (tmp_path / "X").exists()
 

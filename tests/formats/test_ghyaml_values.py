@@ -250,12 +250,26 @@ CONDITIONS = [
     ("variables.tags[0] === 'x' && variables.record.a.b?.c === undefined", True),
     ("true", True),
     ("workflow.name === 'w'", True),
+    ("'{{variables.name}}' == 'release' && \"{{name}}-{{n}}\" === 'release-5'", True),
+    ("'{{env.STAGE}}' === 'test'", False),
+    ("variables.n + 1 > 5 && variables.n -1 === 4 && (n + 1) * 2 === 12 && n % 2 === 1 && n / 2 > 2 && -n < 0", True),
+    ("variables.n * 2 === 11", False),
+    ("variables.name + '-' + n === 'release-5'", True),
+    ("variables.missing ?? 'x' === 'x'", True),
+    ("date() >= '2026-01-01' && addDays(date(), 1) > now()", True),
+    ("fileExists('w.yaml') && !fileExists('nothing.txt')", True),
+    ("fileExists('nothing.txt')", False),
+    ("steps.bad.result == 'failure' && date() > '2026'", True),
+    ("workflow.executionTime < 60000 && hasEnv('STAGE')", True),
+    ("Number('5') === n && String(n) === '5'", True),
+    ("steps.d.executionTime >= 0 && steps.d.executionTime < 60000", True),
 ]
 
 
 def test_conditions_of_steps(tmp_path: Path) -> None:
     steps = script("ok", "", "'echo ''{\"coverage\": 85, \"it\": \"fine\"}'' | cat'")
     steps += script("bad", "continueOnError: true", "'exit 3; date'")
+    steps += "- { id: d, name: D, type: delay, config: { duration: 1 } }\n"
     for n, (text, _) in enumerate(CONDITIONS):
         steps += f"- {{ id: s{n}, name: S, type: script, config: {{ command: 'true' }}, condition: {json.dumps(text)} }}\n"
     given = json.dumps({"deployStaging": True, "tags": ["x"], "n": 5, "name": "release", "record": {"a": {}}})
@@ -268,10 +282,49 @@ def test_conditions_of_steps(tmp_path: Path) -> None:
     )
 
 
-def test_the_environment_is_not_kept_in_the_journal() -> None:
-    text = whole(script("a", "condition: \"env.TOKEN !== ''\""))
-    step = workflow_of(text, variables={"TOKEN": "s3cret"}).steps[0]
+@pytest.mark.parametrize(
+    "text", ["env.TOKEN !== ''", "env.TOKEN", "'{{env.TOKEN}}' != ''", "env.TOKEN.includes('3')", "upper(env.TOKEN) + 'x'"]
+)
+def test_the_environment_is_not_kept_in_the_journal(text: str) -> None:
+    step = workflow_of(whole(script("a", f"condition: {json.dumps(text)}")), variables={"TOKEN": "s3cret"}).steps[0]
     assert step.condition == "(true)"
+
+
+def test_what_is_computed_decides_in_a_step_before(tmp_path: Path) -> None:
+    """It is not shown among the steps of the file, which keep their groups; what fails there is the failure of its step."""
+    condition = "condition: \"fileExists('made.txt') && steps.make.exitCode + 1 === 1\""
+    text = whole(
+        script("make", "", "touch, args: [made.txt]")
+        + script("use", condition)
+        + script("use-condition", "dependsOn: [use]")
+        + script("never", "condition: 'date() === variables.day'")
+        + script("after", "dependsOn: [never]")
+        + script("wrong", "parallel: { isolateErrors: true }, condition: \"readFile('../x') === ''\"")
+    )
+    assert [step.id for step in workflow_of(text).steps if "condition" in step.id] == [
+        *("use-condition-", "use-condition", "never-condition", "wrong-condition")
+    ]
+    printed, said, code = run(tmp_path, text)
+    assert code == 1, said
+    assert {id_: (result["status"], result["parallelGroup"]) for id_, result in printed["stepResults"].items()} == {
+        "make": ("completed", 1),
+        "use": ("completed", 2),
+        "use-condition": ("completed", 3),
+        "never": ("skipped", 1),
+        "after": ("skipped", 2),
+        "wrong": ("skipped", 1),
+    }
+    assert printed["parallelStats"]["totalGroups"] == 3
+    assert "outside of the project's folder" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["||".join(["a"] * 3000), "a" + ".trim()" * 2000, "a" + "[b]" * 3000, "default(" * 25 + "a" + ")" * 25]
+)
+def test_hostile_expressions_end_in_a_message(text: str) -> None:
+    for step in (script("s", f"condition: {json.dumps(text)}"), script("s", "", json.dumps(f"{{{{{text}}}}}"))):
+        loaded = read(whole(step))
+        assert loaded.workflow is not None or [problem.code for problem in loaded.problems] == ["W907"]
 
 
 def test_what_a_skipped_step_holds_back(tmp_path: Path) -> None:

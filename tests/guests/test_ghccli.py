@@ -102,6 +102,17 @@ RESULTS: list[tuple[str, Any]] = [
     ("!'' ? 'yes' : 'no'", "yes"),
     ("[1, 2][divide(2, 2)]", 2),
     ("'abc'.length", 3),
+    ("1 + 2 * 3 - 4 / 2 % 3", 5),
+    ("-7 % 3", -1),
+    ("(1 + 2) * -3", -9),
+    ("'5' * '2'", 10),
+    ("+'5' + 1", 6),
+    ("'a' + 1 + null + true", "a1true"),
+    ("1 + 1 + 'a'", "2a"),
+    ("5-3", 2),
+    ("null ?? 0 ?? 1", 0),
+    ("Number('5')", 5),
+    ("'abc'.charAt(1)", "b"),
 ]
 
 
@@ -167,6 +178,8 @@ def test_files_outside_of_the_project_are_nobodys_business(function: str, name: 
         ("readFile('nothing')", "`readFile`: the file `nothing` cannot be read"),
         ("readFile('data')", "`readFile`: `data` is no file"),
         ("5 > 'a'", "cannot be put in order"),
+        ("5 % 0", "`%`: `5` cannot be divided by zero"),
+        ("true + 1", "`+`: `true` is not a number"),
     ],
 )
 def test_what_cannot_be_evaluated(text: str, says: str) -> None:
@@ -223,6 +236,7 @@ EXPRESSIONS = [
     *("startsWith(t, 'te')", "t.endsWith('xt')", "split('a,b', ',')", "split('a,b')", "replace(t, 't', '')", "l.includes('a')"),
     *("contains(t, 'ex')", "first(l)", "last(l)", "length(nothing)", "join(l)", "join(l, '+')", "default(nothing, 'd')"),
     *("default(empty, 'd')", "equals(n, 5)", "empty(nothing)", "empty(l)", "notEmpty(m)", "toNumber('5')", "toJson(m)"),
+    *("'a' + n + nothing + m", "none ?? t", "empty ?? t", "t + 'x' === 'textx'"),
     *("fromJson('[1]')", "[n, 'x', null]", "parameters.p", "parameters.q.z", "parameters.list[0]", "true", "'q\"uo\\'te'"),
 ]
 
@@ -251,6 +265,14 @@ def test_an_expression_means_the_same_in_both_languages(text: str) -> None:
     parts = [part.text if part.node is None else {"e": part.node} for part in parts_of(template.replace("${{ x }}", "$"))]
     written = value_with(template.replace("${{ x }}", "$"), parts_of, names)
     assert resolve(written, ours) == fill({"t": parts}, theirs)
+
+
+def test_how_long_a_step_took() -> None:
+    theirs, _ = _scope()
+    for id_ in KNOWN:
+        theirs["steps"][id_]["took_s"] = 1.5
+    taken = {id_: evaluate(parse(f"steps.{id_}.executionTime"), theirs) for id_ in ("s-1", "a", "h", "c")}
+    assert taken == {"s-1": 5, "a": 1500, "h": 1500, "c": 1500}
 
 
 def test_values_are_not_read_as_expressions() -> None:

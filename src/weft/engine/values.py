@@ -277,12 +277,13 @@ def _is_name(path: str) -> bool:
 
 
 class _Step(Mapping[str, Value]):
-    """`output`, `error` and `status` of one step, and of a fan-out the `errors` of its instances by key."""
+    """`output`, `error` and `status` of one step, how long the attempt took that succeeded, and of a fan-out the `errors` of its
+    instances by key."""
 
     def __init__(self, values: Values, step: str) -> None:
         self._values = values
         self._i = values.state.graph.index[step]
-        self._fields: tuple[str, ...] = ("output", "error", "status")
+        self._fields: tuple[str, ...] = ("output", "error", "status", "took_s")
         if values.state.steps[self._i].for_each is not None:
             self._fields += ("errors",)
 
@@ -294,6 +295,8 @@ class _Step(Mapping[str, Value]):
             return self._values.output(state.graph.ids[i])
         if field == "status":  # to those who depend on it, a reused step is like one that ran
             return status_word(state, i) if not state.status[i].good else "succeeded"
+        if field == "took_s":
+            return state.took_s.get(i)
         if field == "error":
             error = state.errors.get(i)
             return None if error is None else msgspec.structs.asdict(error)

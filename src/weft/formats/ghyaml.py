@@ -7,15 +7,16 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.flows import Sources
-from weft.formats.ghyaml_actions import OUTPUTS_MAX, AgentFile, Around, Limits, is_inside, make, result_of
+from weft.formats.ghyaml_actions import OUTPUTS_MAX, AgentFile, Around, Limits, decision, is_inside, make, result_of
 from weft.formats.ghyaml_expression import Node
 from weft.formats.ghyaml_lowering import Known, Names
 from weft.formats.ghyaml_policies import GATE, NO_LIMITS, condition_of, first_cycle, may_skip, on_error_of, read_pools, retry_of
@@ -186,8 +187,6 @@ class _Loader:
         self.pools: dict[str, Pool] = {}
         self.agents: dict[str, AgentFile] = {}
         self.outputs: dict[str, Value] = {}
-        self.lost: set[str] = set()
-        """Steps that refer to something that is not there, which has been reported."""
         env = ConfigReader(reading, "script", {}, path)
         self.env, self.env_nodes = environment(env, workflow.get("env"), "env"), env.config.nodes
 
@@ -207,9 +206,9 @@ class _Loader:
         for step in read:
             self._settle(step)
         self._report_cycle(read)
-        steps = self._made(read)
         if self.findings:
             return None
+        steps = self._made(read)
         defaults = {name: Input(default=value) for name, value in self.variables.items()}
         return Workflow(
             name=title,
@@ -323,7 +322,6 @@ class _Loader:
 
     def _refer(self, step: _Read, ids: Iterable[str]) -> None:
         """Look up what a step needs and what its expressions speak of."""
-        before = self.findings.count
         for need, path in list(step.needs.items()):
             if need == step.id:
                 self.reading.wrong(f"the step `{need}` depends on itself", path, "remove it", "W908")
@@ -336,8 +334,6 @@ class _Loader:
             _name_conditions(node, ids)
         for root, keys, path in references(nodes):
             self._reference(step, root, keys, path, ids)
-        if self.findings.count > before:
-            self.lost.add(step.id)
 
     def _reference(self, step: _Read, root: str, keys: list[Any], path: Path, ids: Iterable[str]) -> None:
         if root == "variables" and keys:
@@ -403,37 +399,44 @@ class _Loader:
             step.agent = self._agent(step)
 
     def _made(self, read: list[_Read]) -> list[Step]:
-        """The steps of weft; those of which all that they refer to is there."""
+        """The steps of weft, once nothing is wrong with any."""
         parameters = self.reading.parameters or {}
         known = {step.id: Known(type=step.config.type, agent=step.config.plain.get("agent", "")) for step in read}
-        read = [step for step in read if step.id not in self.lost]
         for step in read:
             names = Names(steps=known, parameters=parameters, env=None, step=step.id)
-            known[step.id] = msgspec.structs.replace(known[step.id], inside=is_inside(step.config, names))
+            known[step.id] = replace(known[step.id], inside=is_inside(step.config, names))
         around = Around(known=known, parameters=parameters, env=self.env, pools=self.pools)
+        alone = unused(ALONE, self.pools)
         if len(read) > 1 and any(step.alone for step in read):
-            self.pools[ALONE] = Pool(slots=self.max_parallel)
+            self.pools[alone] = Pool(slots=len(read))
             for step in read:
-                step.limits.resources[ALONE] = self.max_parallel if step.alone else 1
+                step.limits.resources[alone] = len(read) if step.alone else 1
         self.outputs = {step.id: result_of(step.id, known[step.id]) for step in read}
         needs = {step.id: list(step.needs) for step in read}
         skips = may_skip(needs, [step.id for step in read if step.condition or step.gates])
         forgiven = {step.id for step in read if step.id in skips and step.on_error in ("continue", "stop_layer")}
         env = {**self.asked.variables, **{name: value for name, value in self.env.items() if isinstance(value, str)}}
-        made = []
+        made, taken = list[Step](), set(known)
         for step in read:
-            names = Names(steps=known, parameters=parameters, env=env, step=step.id)
-            at, holds = (*step.path, "condition"), [need for need in step.needs if need in forgiven]
+            names, told = Names(steps=known, parameters=parameters, env=env, step=step.id), _before(step.id, needs)
+            holds, decider = [need for need in step.needs if need in forgiven], unused(f"{step.id[:100]}-condition", taken)
+            decided = condition_of(step.condition, step.gates, list(step.needs), holds, names, decider)
             base = Step(
                 id=step.id,
                 action=GATE,
                 needs=tuple(step.needs),
-                condition=condition_of(self.reading, step.condition, at, step.gates, list(step.needs), holds, names),
+                condition=decided.condition,
                 on_error=step.on_error,
                 title=step.title,
             )
-            if not self.findings:
-                made.append(make(step.config, base, step.limits, around, step.agent, _before(step.id, needs)))
+            if step.condition is not None and decided.before is not None:
+                first = decision(base, step.condition, around, told)
+                taken.add(decider)
+                beside = {alone: 1} if alone in self.pools else {}
+                first = replace(first, id=decider, condition=decided.before, resources=beside, title=f"condition of {step.id}")
+                made.append(first)
+                base = replace(base, needs=(*base.needs, decider))
+            made.append(make(step.config, base, step.limits, around, step.agent, told))
         return made
 
     def _agent(self, step: _Read) -> AgentFile:
@@ -458,6 +461,13 @@ def _name_conditions(node: Any, ids: Iterable[str]) -> None:
                 node[1], node[2][0:1] = "steps", [found[1], part]
         elif node[:1] != ["lit"]:
             todo += node
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name, or one like it that is free."""
+    while name in taken:
+        name += "-"
+    return name
 
 
 def _before(step: str, needs: Mapping[str, list[str]]) -> list[str]:

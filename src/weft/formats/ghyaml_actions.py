@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from weft.formats.ghyaml_expression import Part, parts_of
-from weft.formats.ghyaml_lowering import Known, Names, NotLowered, escaped, output_of, step_path, value_with
+from weft.formats.ghyaml_expression import Node, Part, parts_of
+from weft.formats.ghyaml_lowering import Known, Names, NotLowered, escaped, keyed, output_of, step_path, value_with
 from weft.formats.ghyaml_steps import Config
 from weft.model.workflow import Action, Agent, Flow, Http, Input, Pool, Python, Retry, Sleep, Step, Value, Workflow
 
@@ -74,8 +74,9 @@ def scope_of(steps: Sequence[str], around: Around) -> dict[str, Value]:
     told = {}
     for step in steps:
         known, at = around.known[step], step_path(step)
+        took = keyed(at, ["output", "took_s"]) if known.inside else f"{at}.took_s"
         found = {"type": known.type, "output": f"${{{{ {output_of(step, known)} }}}}", "status": f"${{{{ {at}.status }}}}"}
-        told[step] = {**found, "error": f"${{{{ {at}.error }}}}", "agent": known.agent}
+        told[step] = {**found, "error": f"${{{{ {at}.error }}}}", "agent": known.agent, "took_s": f"${{{{ {took} }}}}"}
     return {
         "variables": "${{ inputs }}",
         "parameters": escape(around.parameters),
@@ -105,6 +106,13 @@ def make(config: Config, step: Step, limits: Limits, around: Around, agent: Agen
         return replace(step, action=action, inputs=inputs, **bounds)
     inputs = {"type": config.type, "id": step.id, "config": escape(config.tree), "scope": scope_of(told, around)}
     return replace(step, action=Python(target=TARGET), inputs=inputs, output="json", **bounds)
+
+
+def decision(step: Step, node: Node, around: Around, told: Sequence[str]) -> Step:
+    """What decides whether a step runs, where that must be computed: the same step, with another action."""
+    config = {"expression": {"e": node}, "onTrue": [], "onFalse": []}
+    inputs = {"type": "condition", "id": step.id, "config": escape(config), "scope": scope_of(told, around)}
+    return msgspec.structs.replace(step, action=Python(target=TARGET), inputs=inputs, output="json")
 
 
 def _action(config: Config, texts: Mapping[str, Any], agent: AgentFile) -> tuple[Action, dict[str, Value]]:
@@ -139,14 +147,14 @@ def _with_preparation(
     action, inputs = _action(config, texts, agent)
     given = {"type": "values", "id": escape(step.id), "config": "${{ inputs.config }}", "scope": "${{ inputs.scope }}"}
     steps = (
-        Step(id="prepare", action=Python(target=TARGET), inputs=given, output="json"),
+        Step(id="prepare", action=Python(target=TARGET), inputs=given, output="json", resources=bounds["resources"]),
         Step(id="ask", action=action, inputs=inputs, needs=("prepare",), **bounds),
     )
     inner = Workflow(
         name=step.title or step.id,
         steps=steps,
         inputs={"config": Input(), "scope": Input()},
-        outputs={"response": "${{ steps.ask.output }}"},
+        outputs={"response": "${{ steps.ask.output }}", "took_s": "${{ steps.ask.took_s }}"},
         resources={name: around.pools[name] for name in bounds["resources"]},
     )
     with_ = {"config": escape(config.tree), "scope": scope_of(told, around)}

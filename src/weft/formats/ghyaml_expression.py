@@ -1,12 +1,12 @@
 """Expressions of YAML workflows: what stands in `{{ }}`, and the text of a `condition`. Text → a tree of plain data.
 
-- One grammar for both, a small part of JavaScript: paths, calls, literals, comparisons, `&& || !`, `?:`, a few methods.
-- The tree is a list: its kind, and what it is made of (`weft.guests.ghccli` evaluates it, `ghyaml_condition` lowers it).
-- A hyphen belongs to a name, as the ids of steps have them.
+- One grammar for both, a small part of JavaScript: paths, calls, literals, comparisons, arithmetic, `&& || ?? !`, `?:`, methods.
+- The tree is a list: its kind, and what it is made of (`weft.guests.ghccli` evaluates it, `ghyaml_lowering` lowers it).
+- A hyphen belongs to a name, as the ids of steps have them: a minus sign after a name has a space before it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from weft.model.suggest import did_you_mean
@@ -17,6 +17,8 @@ Node: TypeAlias = list[Any]
 CHARS_MAX: Final = 16_384
 DEPTH_MAX: Final = 32
 """Far more than anybody writes, far less than where recursion ends."""
+LINKS_MAX: Final = 100
+"""Operators, dots and brackets of one expression: each is a level of its tree, and what walks through that recurses."""
 HOLES_MAX: Final = 1_000
 """Expressions in one text."""
 
@@ -51,16 +53,21 @@ _METHODS: Final = {
     "join": "join",
     "slice": "slice",
     "substring": "substring",
+    "at": "at",
+    "charAt": "at",
 }
+_JS_FUNCTIONS: Final = {"Number": "toNumber", "parseFloat": "toNumber", "String": "toString"}
+_MEANT: Final = {**_METHODS, "parseInt": "floor", "concat": "join", "Boolean": "toBoolean"}
+"""For hints."""
 SCOPES: Final = ("variables", "steps", "env", "workflow", "parameters")
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "undefined": None}
 
 _TOKEN = re.compile(
     r"""\s*+(?:
-      (?P<number>-?\d+(?:\.\d+)?(?![\w-]))
+      (?P<number>\d+(?:\.\d+)?(?!\w|-[^\W\d]))
     | (?P<name>[\w$][\w$-]*+)
     | (?P<string>'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")
-    | (?P<sign>\?\.(?!\d)|===|!==|==|!=|<=|>=|&&|\|\||[<>!?:,.()\[\]])
+    | (?P<sign>\?\.(?!\d)|\?\?|===|!==|==|!=|<=|>=|&&|\|\||[<>!?:,.()\[\]+*/%-])
     | (?P<end>\Z)
     )""",
     re.VERBOSE | re.DOTALL,
@@ -69,12 +76,27 @@ _HINTS: Final = {
     "=": "write `===` to compare",
     "&": "write `&&` for and",
     "|": "write `||` for or; a filter `a | upper` is written `upper(a)`",
-    "+": "write `add(a, b)` for a sum; texts are put together outside: `{{a}}{{b}}`",
-    **dict.fromkeys("-*/%", "there are functions for arithmetic: `subtract`, `multiply`, `divide`"),
     **dict.fromkeys("'\"`", "the string is not closed; strings stand in single or double quotes"),
-    "{": "inside `{{ }}` nothing stands in braces",
+    "{": "a value is `{{variables.x}}`, and inside of that nothing stands in braces",
 }
-_POWERS: Final = {"?": 1, "||": 2, "&&": 3, **dict.fromkeys(("===", "!==", "==", "!=", "<", "<=", ">", ">="), 4)}
+_POWERS: Final = {
+    "?": 1,
+    "&&": 3,
+    **dict.fromkeys(("||", "??"), 2),
+    **dict.fromkeys(("===", "!==", "==", "!=", "<", "<=", ">", ">="), 4),
+    **dict.fromkeys("+-", 5),
+    **dict.fromkeys("*/%", 6),
+}
+_UNARY: Final = 7
+_WORDS: Final = {
+    "and": "write `&&` for and",
+    "or": "write `||` for or",
+    "not": "write `!` for not",
+    "is": "write `===` to compare",
+    "in": "write `list.includes(item)`",
+    "typeof": "compare with `undefined`",
+}
+"""What other languages write, for hints."""
 
 
 class _Token(NamedTuple):
@@ -127,10 +149,31 @@ def parts_of(text: str) -> list[Part]:
     return parts
 
 
+def joined(parts: Sequence[Part]) -> str:
+    """A text with `{{ }}` as one expression, in which these are values: in quotes, as a part of that text."""
+    made, quote = "", ""
+    for part in parts:
+        if part.node is not None:
+            made += f"{quote} + ({part.text}) + {quote}" if quote else f"({part.text})"
+            continue
+        for found in _IN_QUOTES.finditer(part.text):
+            sign = found[0]
+            if sign == quote:
+                made, quote = f"{made}{sign})", ""
+            elif not quote and sign in "'\"":
+                made, quote = f"{made}({sign}", sign
+            else:
+                made += sign
+    return made
+
+
+_IN_QUOTES = re.compile(r"\\.|.", re.DOTALL)
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.text, self.at, self.depth = text, 0, 0
-        self.token = self._next()
+        self.text, self.at, self.depth, self.links = text, 0, 0, 0
+        self.token = self.before = self._next()
 
     def parse(self) -> Node:
         node = self.expression()
@@ -153,8 +196,15 @@ class _Parser:
         return _Token(kind, found[kind], found.start(kind))
 
     def take(self) -> _Token:
-        taken, self.token = self.token, self._next()
-        return taken
+        self.before, self.token = self.token, self._next()
+        return self.before
+
+    def link(self) -> None:
+        """Count one more level of the tree that no nesting makes."""
+        self.links += 1
+        if self.links > LINKS_MAX:
+            hint = "let a script, or a step of type `condition`, find out a part of it"
+            raise ExpressionError(f"the expression has more than {LINKS_MAX} operators and dots", self.token.offset, 1, hint)
 
     def taken(self, sign: str) -> bool:
         if self.token.kind == "sign" and self.token.text == sign:
@@ -169,13 +219,7 @@ class _Parser:
     def unexpected(self, wanted: str) -> NoReturn:
         token = self.token
         found = "the end" if token.kind == "end" else f"`{shown(token.text)}`"
-        words = {
-            "and": "write `&&` for and",
-            "or": "write `||` for or",
-            "not": "write `!` for not",
-            "is": "write `===` to compare",
-        }
-        hint = words.get(token.text, "") if token.kind == "name" else ""
+        hint = next((_WORDS[each.text] for each in (token, self.before) if each.kind == "name" and each.text in _WORDS), "")
         raise ExpressionError(f"expected {wanted}, found {found}", token.offset, max(1, len(token.text)), hint)
 
     # ---- operators ----
@@ -187,6 +231,7 @@ class _Parser:
         left = self.operand()
         while self.token.kind == "sign" and _POWERS.get(self.token.text, 0) > power:
             sign = self.take().text
+            self.link()
             if sign == "?":
                 yes = self.expression()
                 self.expect(":")
@@ -201,7 +246,14 @@ class _Parser:
         token = self.token
         if token.kind == "sign" and token.text == "!":
             self.take()
-            return ["not", self.expression(5)]
+            return ["not", self.expression(_UNARY)]
+        if token.kind == "sign" and token.text in ("-", "+"):
+            self.take()
+            value = self.expression(_UNARY)
+            if token.text == "+":
+                return ["call", "toNumber", [value]]
+            known = value[0] == "lit" and isinstance(value[1], int | float)
+            return ["lit", -value[1]] if known else ["op", "-", ["lit", 0], value]
         if token.kind == "sign" and token.text == "(":
             self.take()
             node = self.expression()
@@ -237,8 +289,10 @@ class _Parser:
         return found
 
     def call(self, name: _Token) -> Node:
+        if name.text in _JS_FUNCTIONS:
+            name = name._replace(text=_JS_FUNCTIONS[name.text])
         if name.text not in FUNCTIONS:
-            near = did_you_mean(name.text, FUNCTIONS) or _METHODS.get(name.text)
+            near = _MEANT.get(name.text) or did_you_mean(name.text, FUNCTIONS)
             hint = f"did you mean `{near}`?" if near else "the page on YAML workflows in the documentation lists them all"
             raise ExpressionError(f"there is no function `{shown(name.text)}`", name.offset, len(name.text), hint)
         self.take()
@@ -257,6 +311,7 @@ class _Parser:
 
     def path(self, node: Node) -> Node:
         while self.token.kind == "sign":
+            self.link()
             if self.taken(".") or self.taken("?."):  # what is not there is nothing here, and has nothing inside
                 if self.token.kind not in ("name", "number"):
                     self.unexpected("a name")

@@ -10,7 +10,10 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from weft.formats.ghyaml_expression import Node
+from weft.formats.ghyaml_expression import Node, paths_in
+from weft.model.evaluate import evaluate
+from weft.model.expression import parse
+from weft.model.tokens import ExpressionError
 from weft.model.workflow import Value
 
 Key: TypeAlias = str | int
@@ -49,8 +52,29 @@ _OF_ANY: Final = {"first": "first", "last": "last", "toNumber": "to_number", "to
 _BOOLEAN: Final = ("==", "!=", "<", "<=", ">", ">=")
 
 
+LOWERED_CHARS_MAX: Final = 4096
+"""Of a text of ours, in which parts of the other may stand several times: it doubles with each level that has such a part."""
+
+
 def lower(node: Node, names: Names) -> str:
     """The expression as text of our language. Raises NotLowered."""
+    return _folded(_lower(node, names), node, names)
+
+
+def _folded(made: str, node: Node, names: Names) -> str:
+    """What is known already as its value: it may be about the environment, which is nobody's business afterwards. Raises
+    NotLowered for what has become too long."""
+    if len(made) > LOWERED_CHARS_MAX:
+        raise NotLowered("so much")
+    if names.env is None or not all(root in ("env", "parameters") for root, _ in paths_in(node)):
+        return made
+    try:
+        return _json(evaluate(parse(made), {}))
+    except ExpressionError:
+        return made  # it fails when the step is about to start, which is when it is asked
+
+
+def _lower(node: Node, names: Names) -> str:
     kind, *parts = node
     match kind:
         case "lit":
@@ -73,14 +97,17 @@ def lower(node: Node, names: Names) -> str:
 
 
 def truth(node: Node, names: Names) -> str:
-    """The expression as one that is true or false, by the rules of JavaScript."""
+    """The expression as one that is true or false, by the rules of JavaScript. Raises NotLowered."""
+    return _folded(_truth(node, names), node, names)
+
+
+def _truth(node: Node, names: Names) -> str:
     if is_boolean(node):
         return lower(node, names)
     if node[0] == "lit":
         return _json(bool(node[1]) or isinstance(node[1], list | dict))
-    if node[0] == "op":
-        sign = node[1]
-        return f"({truth(node[2], names)} {sign} {truth(node[3], names)})"
+    if node[0] == "op" and node[1] in ("&&", "||"):
+        return f"({truth(node[2], names)} {node[1]} {truth(node[3], names)})"
     value = lower(node, names)
     if value in ("true", "false"):
         return value
@@ -90,9 +117,16 @@ def truth(node: Node, names: Names) -> str:
 def is_boolean(node: Node) -> bool:
     """Whether it gives true or false whatever it is given."""
     if node[0] == "op":
-        return node[1] in _BOOLEAN or (is_boolean(node[2]) and is_boolean(node[3]))
+        return node[1] in _BOOLEAN or (node[1] in ("&&", "||") and is_boolean(node[2]) and is_boolean(node[3]))
     functions = ("contains", "startsWith", "endsWith", "equals", "empty", "notEmpty", "toBoolean")
     return node[0] == "not" or (node[0] == "call" and node[1] in functions)
+
+
+def _is_text(node: Node) -> bool:
+    """Whether it is sure to give a text."""
+    if node[0] == "op":
+        return node[1] == "+" and (_is_text(node[2]) or _is_text(node[3]))
+    return node[0] == "lit" and isinstance(node[1], str)
 
 
 def _json(value: Value) -> str:
@@ -106,17 +140,16 @@ def _operator(sign: str, left: Node, right: Node, names: Names) -> str:
         yes, no = (right, left) if sign == "&&" else (left, right)
         return f"({truth(left, names)} ? {lower(yes, names)} : {lower(no, names)})"
     a, b = lower(left, names), lower(right, names)
-    constants = _constant(left, names) and _constant(right, names)
-    if constants and sign in ("==", "!="):  # it may be about the environment, which is nobody's business afterwards
-        return _json((a == b) == (sign == "=="))
+    if sign == "??":
+        return f"({a} == null ? {b} : {a})"
+    if sign == "+" and (_is_text(left) or _is_text(right)):
+        return f'join([{a}, {b}], "")'
+    if sign in "+-*/%":
+        raise NotLowered("arithmetic")
     if sign in ("==", "!="):
         return f"({a} {sign} {b})"
     there = [f"{text} != null" for node, text in ((left, a), (right, b)) if node[0] != "lit"]
     return f"({' && '.join([*there, f'{a} {sign} {b}'])})"
-
-
-def _constant(node: Node, names: Names) -> bool:
-    return node[0] == "lit" or (node[0] == "path" and node[1] in ("env", "parameters") and names.env is not None)
 
 
 def _call(name: str, arguments: Sequence[Node], names: Names) -> str:
@@ -216,6 +249,8 @@ def _step(step: str, keys: Sequence[Key], names: Names) -> str:
         return f"{at}.error.message?"
     if key == "status" and known.type != "http":
         return f'({status} == "succeeded" ? "completed" : {status})'
+    if key == "executionTime" and known.type != "script":
+        raise NotLowered("the time that a step took")
     if key == "result" and known.type != "condition":
         return f'({status} == "succeeded" ? "success" : {status} == "skipped" ? "skipped" : "failure")'
     return _RECORDS[known.type](output, at, [key, *rest], known)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from weft.formats.document import Path, Where
 from weft.formats.ghyaml_actions import Limits
 from weft.formats.ghyaml_expression import Node, paths_in
@@ -66,42 +68,45 @@ def may_skip(needs: Mapping[str, Sequence[str]], conditional: Sequence[str]) -> 
     return found
 
 
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """The `if` of a step. `before`: that of a step before it, which finds it out where no `if` can; None: none is needed."""
+
+    condition: str
+    before: str | None = None
+
+
 def condition_of(
-    reading: Reading,
     node: Node | None,
-    path: Path,
     gates: Sequence[tuple[str, bool]],
     needs: Sequence[str],
     forgiven: Sequence[str],
     names: Names,
-) -> str:
-    """The `if` of a step: what triggers it, and what it says itself. `forgiven`: steps that hold it back neither by being skipped
-    nor by failing."""
-    tests = []
+    decider: str,
+) -> Decided:
+    """What triggers a step, and what it says itself. `forgiven`: steps that hold it back neither by being skipped nor by failing.
+    `decider`: the id of the step that decides, should one be needed."""
+    tests, own, told = [], "", set[str]()
     if gates:
         asked = [f"{step_path(id_)}.output.result? == {str(yes).lower()}" for id_, yes in dict.fromkeys(gates)]
         tests.append(" || ".join(asked))
     if node is not None:
         try:
-            tests.append(truth(node, names))
-        except NotLowered as missing:
-            hint = "let a step of type `condition` decide, with this step in its `onTrue`"
-            message = f"{missing.what} cannot be asked before the step starts"
-            reading.findings.add("W907", message, Where(path), hint=hint)
-            return ""
+            own = truth(node, names)
+        except NotLowered:
+            own = f"{step_path(decider)}.output.result? == true"
         told = {
             str(keys[0])
             for root, keys in paths_in(node)
             if root == "steps" and keys and reads_status(keys[1:], names.steps[str(keys[0])])
         }
-        if told:  # it says itself what the end of those steps means; of the others it is that they may not have failed
-            others = [f'!({step_path(id_)}.status in ["failed", "cancelled"])' for id_ in needs if id_ not in told]
-            statuses = [f'{step_path(id_)}.status != ""' for id_ in told]
-            return " && ".join(f"({test})" for test in [*others, *statuses[:1], *tests])
-    if forgiven:
+    if told:  # it says itself what the end of those steps means; of the others it is that they may not have failed
+        others = [f'!({step_path(id_)}.status in ["failed", "cancelled"])' for id_ in needs if id_ not in told]
+        tests = [*others, f'{step_path(min(told))}.status != ""', *tests]
+    elif forgiven:
         skips = [f'{step_path(id_)}.status == "skipped"' for id_ in forgiven]
         tests = ["!failed()", " || ".join(["success()", *skips]), *tests]
-    return " && ".join(f"({test})" for test in tests)
+    before, whole = (" && ".join(f"({test})" for test in each) for each in (tests, [*tests, *[own] * bool(own)]))
+    return Decided(condition=whole, before=before if own.startswith(step_path(decider)) else None)
 
 
 # ---- pools ----

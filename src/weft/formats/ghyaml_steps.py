@@ -12,7 +12,7 @@ import msgspec
 
 from weft.formats.document import Path, Where
 from weft.formats.ghyaml_command import needs_shell, script_of, tree_of, tree_of_word, words_of
-from weft.formats.ghyaml_expression import SCOPES, Node, parse, paths_in
+from weft.formats.ghyaml_expression import SCOPES, Node, joined, parse, paths_in
 from weft.formats.ghyaml_reading import Reading
 from weft.formats.shapes import described, quoted
 from weft.model.tokens import ExpressionError, shown
@@ -313,7 +313,7 @@ def condition_node(reading: Reading, text: str, path: Path) -> Node | None:
         return parts[0].node
     if all(part.node is None for part in parts):
         return reading.expression(text, path)
-    return reading.expression("".join(part.text if part.node is None else f"({part.text})" for part in parts), path)
+    return reading.expression(joined(parts), path)
 
 
 def references(nodes: Sequence[tuple[Node, Path]]) -> list[tuple[str, list[str | int], Path]]:

@@ -10,7 +10,7 @@ from weft.model.template import has_template, parse_template, strings
 from weft.model.tokens import shown
 from weft.model.workflow import Input, Value
 
-STEP_FIELDS = ("output", "error", "status")
+STEP_FIELDS = ("output", "error", "status", "took_s")
 RUN_FIELDS = ("id", "name", "started")
 """What the engine puts into the scope of expressions. Steps of `finally` also see `run.status`."""
 
@@ -188,7 +188,7 @@ class References:
             return
         field = str(path[0])
         meant = f"did you mean `{_MEANT_FIELDS[field]}`?" if field in _MEANT_FIELDS else self.findings.suggest(field, STEP_FIELDS)
-        hint = meant or f"a step has `output`, `error` and `status`; a part of its output is `steps.{step}.output.{shown(field)}`"
+        hint = meant or f"a step has {quoted(STEP_FIELDS)}; a part of its output is `steps.{step}.output.{shown(field)}`"
         self.findings.add("W306", f"a step has no `{shown(field)}`", where, hint=hint)
 
     def _part(self, step: str, path: tuple[str | int, ...], where: Where) -> None:

@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
@@ -86,19 +87,41 @@ def call(name: str, arguments: list[Any], scope: Scope) -> Any:
     functions.ENVIRONMENT.clear()
     functions.ENVIRONMENT.update(scope["env"])
     try:
-        return functions.FUNCTIONS[name](*arguments)
+        return (_ARITHMETIC.get(name) or functions.FUNCTIONS[name])(*arguments)
     except (functions.FunctionError, RecursionError, MemoryError) as error:
         raise StepError("input", f"`{name}`: {error}") from None
 
 
 def _operate(sign: str, left: Node, right: Node, scope: Scope) -> Any:
     a = evaluate(left, scope)
+    if sign == "??":
+        return evaluate(right, scope) if a is None else a
     if sign in ("&&", "||"):
         return evaluate(right, scope) if functions.truthy(a) == (sign == "&&") else a
     b = evaluate(right, scope)
     if sign in ("==", "!="):
         return functions.same(a, b) == (sign == "==")
-    return _ordered(sign, a, b)
+    return call(sign, [a, b], scope) if sign in _ARITHMETIC else _ordered(sign, a, b)
+
+
+def _plus(a: Any, b: Any) -> Any:
+    """As in JavaScript: what is added to a text is put behind it."""
+    as_text = isinstance(a, str) or isinstance(b, str)
+    return functions.text(a) + functions.text(b) if as_text else functions.add(a, b)
+
+
+def _rest(a: Any, b: Any) -> Any:
+    """As in JavaScript: with the sign of the first."""
+    return functions.subtract(a, functions.multiply(b, math.trunc(functions.divide(a, b))))
+
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": _plus,
+    "-": functions.subtract,
+    "*": functions.multiply,
+    "/": functions.divide,
+    "%": _rest,
+}
 
 
 def _ordered(sign: str, a: Any, b: Any) -> bool:
@@ -157,19 +180,20 @@ _MAIN = {"script": "stdout", "agent": "response", "http": "body", "condition": "
 
 def record_of(known: Mapping[str, Any]) -> dict[str, Any]:
     """What a step leaves behind, by the names that are documented."""
-    output, error = known["output"], known["error"] or {}
+    output, error, took_s = known["output"], known["error"] or {}, known.get("took_s")
+    took = {} if took_s is None else {"executionTime": round(took_s * 1000)}
     match known["type"]:
         case "agent":
             made = output if isinstance(output, dict) else _parsed(output)
-            return {"agentId": known["agent"], "response": output, "metadata": {}, "outputs": made}
+            return {"agentId": known["agent"], "response": output, "metadata": {}, "outputs": made, **took}
         case "http":
-            output = output or {}
-            body = output.get("body")
-            return {**output, "statusCode": output.get("status"), "data": body, "outputs": body if isinstance(body, dict) else {}}
+            body = (output or {}).get("body")
+            same = {"statusCode": (output or {}).get("status"), "data": body, "outputs": body if isinstance(body, dict) else {}}
+            return {**(output or {}), **same, **took}
         case "script":
             failed = {"exitCode": error.get("exit_code"), "stderr": error.get("tail")} if error else {}
             return output or failed
-    return output or {}
+    return {**(output or {}), **took}
 
 
 def _parsed(text: Any) -> dict[str, Any]:

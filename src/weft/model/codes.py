@@ -327,8 +327,8 @@ CODES: dict[str, Code] = {
     ),
     "W306": Code(
         "a path that leads nowhere",
-        "A path begins with `inputs`, `steps` or `run`. A step has `output`, `error` and `status`; a run has `id`, `name` and "
-        "`started`.",
+        "A path begins with `inputs`, `steps` or `run`. A step has `output`, `error`, `status` and `took_s`; a run has "
+        "`id`, `name` and `started`.",
         "Write the whole path.",
         'steps:\n  fetch:\n    run: echo 1\noutputs: { n: "${{ fetch.output }}" }\n',
         'steps:\n  fetch:\n    run: echo 1\noutputs: { n: "${{ steps.fetch.output }}" }\n',

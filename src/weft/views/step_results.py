@@ -6,8 +6,11 @@ Times are in milliseconds, utilisation is from 0 to 1, groups are counted as in 
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from weft.core.measure import Numbers
 from weft.core.state import State
+from weft.model.graph import Graph
 from weft.views.story import message
 from weft.views.summary import run_status
 
@@ -18,9 +21,12 @@ def as_json(numbers: Numbers, state: State) -> dict[str, Any]:
     """`success`, `stepResults` by id, `parallelStats`. The steps inside of a step are counted as parts of it; the answer of an
     agent has the time that it took."""
     outputs = state.outputs.outputs if state.outputs else {}
+    groups = _groups(state)
     results: dict[str, dict[str, Any]] = {}
     for i, step in enumerate(numbers.steps):
         whole = step.step.partition("/")[0]
+        if whole not in groups:
+            continue
         if whole in results:
             results[whole]["executionTime"] += _ms(step.run_s)
             continue
@@ -31,7 +37,7 @@ def as_json(numbers: Numbers, state: State) -> dict[str, Any]:
             "output": outputs.get(whole),
             "error": message(error) if error and not state.status[i].good else None,
             "executionTime": _ms(step.run_s),
-            "parallelGroup": step.layer + state.workflow.first_layer,
+            "parallelGroup": groups[whole],
         }
     for result in results.values():
         if isinstance(result["output"], dict) and "agentId" in result["output"]:
@@ -47,6 +53,14 @@ def as_json(numbers: Numbers, state: State) -> dict[str, Any]:
             "resourceUtilization": {pool.pool: round(pool.utilisation, 4) for pool in numbers.pools},
         },
     }
+
+
+def _groups(state: State) -> dict[str, int]:
+    """The group of each step of the file. What only decides whether one runs is none of them, and has no output there."""
+    workflow = state.workflow
+    own = [step for step in workflow.steps if step.id in workflow.outputs]
+    graph = Graph([replace(step, needs=tuple(need for need in step.needs if need in workflow.outputs)) for step in own])
+    return {id_: layer + workflow.first_layer for id_, layer in zip(graph.ids, graph.layer, strict=True)}
 
 
 def _ms(seconds: float) -> int:
