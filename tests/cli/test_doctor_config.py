@@ -7,8 +7,18 @@ def test_a_good_file(weft: Weft) -> None:
     weft.write("config.toml", '[execution]\nmode = "parallel"\nmax_parallel_steps = 8\n')
     said = weft("doctor", "--config", "config.toml", env={"HWFE_MAX_PARALLEL_STEPS": "2"}).out
     rows = [line.split() for line in said.splitlines()]
-    assert rows[0] == ["mode", "parallel", "config.toml"]
-    assert rows[1] == ["max_parallel_steps", "2", "HWFE_MAX_PARALLEL_STEPS", "(environment)"]
+    assert rows[0] == ["execution.mode", "parallel", "config.toml"]
+    assert rows[1] == ["execution.max_parallel_steps", "2", "HWFE_MAX_PARALLEL_STEPS", "(environment)"]
+    assert ["server.port", "3030", "default"] in rows
+
+
+def test_the_variables_of_a_file_beside_it_count_too(weft: Weft) -> None:
+    weft.write("other.toml", '[execution]\nmode = "parallel"\n[logging]\nlevel = "debug"\n')
+    weft.write(".env", "HWFE_EXECUTION_MODE=sequential\n")
+    said = weft("doctor", "--config", "other.toml").out
+    assert said.splitlines()[0].split() == ["execution.mode", "sequential", "HWFE_EXECUTION_MODE", "(.env)"]
+    assert "other.toml; not used: `-v` and `-q` say how much is shown" in said
+    assert "sequential" in weft("doctor", "--config", ".env").out.splitlines()[0]
 
 
 def test_a_bad_file_and_none_at_all(weft: Weft) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from weft.formats import Loaded, Outside, load
-from weft.formats.hwfe_config import Config, read_config
+from weft.formats.hwfe_config import SETTINGS, Config, read_config
 from weft.host.programs import evaluate_lua
 from weft.model.graph import Graph
 from weft.model.workflow import Workflow
@@ -75,22 +75,49 @@ def test_the_mode_comes_from_the_configuration() -> None:
 
 
 def settings(config: Config) -> dict[str, tuple[Any, str]]:
-    return {setting.name: (setting.value, setting.origin) for setting in config.settings}
+    return {name: (setting.value, setting.origin) for name, setting in config.settings.items() if setting.origin != "default"}
 
 
 def test_where_each_setting_comes_from() -> None:
     files = {
+        "config.yml": b"execution: { mode: parallel }\nserver: { port: 1 }\n",
         "config.yaml": b"execution: { mode: parallel }\n",
         "config.json": b'{"execution": {"mode": "parallel", "max_parallel_steps": 2}}',
+        "config.toml": b"[execution]\nmax_parallel_steps = 9\n[runners.python]\nenabled = false\n",
         ".env": b"# mine\nexport HWFE_MAX_PARALLEL_STEPS='3'\nHWFE_ENABLE_PARALLELISM=true # yes\n\nOTHER=1\n",
     }
-    assert settings(read_config(files, {"HWFE_EXECUTION_MODE": "sequential"})) == {
-        "mode": ("sequential", "HWFE_EXECUTION_MODE (environment)"),
-        "max_parallel_steps": (3, "HWFE_MAX_PARALLEL_STEPS (.env)"),
-        "enable_step_parallelism": (True, "HWFE_ENABLE_PARALLELISM (.env)"),
+    assert settings(read_config(files, {"HWFE_EXECUTION_MODE": "sequential", "HWFE_WORKFLOW_EXTENSIONS": "lua, yml"})) == {
+        "execution.mode": ("sequential", "HWFE_EXECUTION_MODE (environment)"),
+        "execution.max_parallel_steps": (3, "HWFE_MAX_PARALLEL_STEPS (.env)"),
+        "execution.enable_step_parallelism": (True, "HWFE_ENABLE_PARALLELISM (.env)"),
+        "runners.python.enabled": (False, "config.toml"),
+        "workflows.extensions": (["lua", "yml"], "HWFE_WORKFLOW_EXTENSIONS (environment)"),
+    }
+    del files[".env"], files["config.toml"]
+    assert settings(read_config(files, {})) == {
+        "execution.mode": ("parallel", "config.json"),
+        "execution.max_parallel_steps": (2, "config.json"),
     }
     del files["config.json"]
-    assert settings(read_config(files, {}))["mode"] == ("parallel", "config.yaml")
+    assert settings(read_config(files, {})) == {"execution.mode": ("parallel", "config.yaml")}
+    del files["config.yaml"]
+    assert settings(read_config(files, {}))["server.port"] == (1, "config.yml")
+
+
+@pytest.mark.parametrize(("name", "known"), SETTINGS.items())
+def test_each_documented_setting_can_be_given(name: str, known: Any) -> None:
+    """By its variable, and in a file."""
+    default = known.default
+    other = {bool: "true" if default is False else "false", int: "7", list: "lua,yml", str: "parallel"}[type(default)]
+    by_variable = read_config({}, {known.variable: other})
+    assert by_variable.problems == ()
+    value = by_variable[name]
+    assert value != default
+    *sections, key = name.split(".")
+    inner: dict[str, Any] = {key: value}
+    for section in reversed(sections):
+        inner = {section: inner}
+    assert settings(read_config({"config.json": json.dumps(inner).encode()}, {})) == {name: (value, "config.json")}
 
 
 @pytest.mark.parametrize(
@@ -100,12 +127,18 @@ def test_where_each_setting_comes_from() -> None:
         ({"config.json": b"[1]"}, {}, "config.json: it holds no sections"),
         ({"config.yaml": b"a: [\n"}, {}, "config.yaml: it cannot be read"),
         ({"config.toml": b"execution = 1\n"}, {}, "config.toml: the section `execution` is no mapping"),
+        ({"config.toml": b"[runners]\npython = 1\n"}, {}, "config.toml: the section `runners.python` is no mapping"),
         ({"config.toml": b"[excution]\n"}, {}, "there is no section `excution`; did you mean `execution`?"),
         ({"config.toml": b"[execution]\nmodus = 1\n"}, {}, "`execution` has no `modus`"),
+        ({"config.toml": b"[runners.shell]\nenable = 1\n"}, {}, "`runners.shell` has no `enable`; did you mean `enabled`?"),
         ({"config.toml": b'[execution]\nmode = "fast"\n'}, {}, "there is no mode `fast`"),
         ({"config.toml": b"[execution]\nmax_parallel_steps = -1\n"}, {}, "`max_parallel_steps` is `-1`"),
+        ({"config.toml": b'[execution]\nmax_parallel_steps = "4"\n'}, {}, "`max_parallel_steps` is `4`, where a number"),
+        ({"config.toml": b"[execution]\nmax_parallel_steps = true\n"}, {}, "`max_parallel_steps` is `True`"),
+        ({"config.toml": b"[workflows]\nextensions = [1]\n"}, {}, "`extensions` is `[1]`, where a list of texts must be"),
         ({}, {"HWFE_MAX_PARALLEL_STEPS": "many"}, "`max_parallel_steps` is `many`"),
         ({}, {"HWFE_ENABLE_PARALLELISM": "yes"}, "`enable_step_parallelism` is `yes`"),
+        ({}, {"HWFE_EXECUTION_MOD": "x"}, "nothing is called so; did you mean `HWFE_EXECUTION_MODE`?"),
         ({".env": b"what\n"}, {}, ".env: line 1 is no `NAME=value`"),
     ],
 )
@@ -113,6 +146,24 @@ def test_what_is_wrong_with_a_configuration(files: dict[str, bytes], variables: 
     config = read_config(files, variables)
     assert problem in config.problems[0]
     assert (config.execution.parallel, config.execution.max_parallel_steps) == (False, 4)
+    loaded = read(steps('a = { code = "x" }'), files=lambda names: files, variables=variables)
+    assert [warning.code for warning in loaded.problems] == ["W610"], "whoever runs a workflow is told"
+    assert loaded.workflow is not None
+
+
+def test_what_of_a_configuration_is_not_told_with_a_workflow() -> None:
+    """The configuration of another program; and what it says of interpreters that are not used is told."""
+    files = {"config.yaml": b"chat: { model: x }\nrunners: { shell: { interpreter: bash }, python: { interpreter: python3 } }\n"}
+    assert read(steps('a = { code = "x" }'), files=lambda names: files).problems == ()
+    (problem,) = read(steps('a = { code = "x" }'), variables={"HWFE_JS_INTERPRETER": "bun"}).problems
+    assert "the interpreter `bun` is not used" in problem.message
+
+
+def test_a_disabled_language_is_refused() -> None:
+    text = steps('a = { language = "sh", code = "x" }, b = { code = "x" }')
+    (problem,) = read(text, variables={"HWFE_SHELL_ENABLED": "false"}).problems
+    assert (problem.code, problem.message) == ("W606", "shell is disabled by HWFE_SHELL_ENABLED (environment)")
+    assert read(text, variables={"HWFE_PYTHON_ENABLED": "false"}).problems == ()
 
 
 def test_the_demo_runs_as_documented(tmp_path: Path) -> None:

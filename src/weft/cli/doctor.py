@@ -61,7 +61,7 @@ def _check_config(file: str) -> int:
     """Show what a configuration file and the environment say about how workflows run, and what is wrong with it."""
     from weft.formats.evolver_config import FILES as MODE_FILES
     from weft.formats.evolver_config import recognises_config
-    from weft.formats.hwfe_config import FILES, read_config
+    from weft.formats.hwfe_config import FILES, UNUSED, read_config
 
     name = Path(file).name
     kind = next((known for known in (*FILES, ".env") if name == known or name.endswith(f".{known.partition('.')[2]}")), None)
@@ -73,9 +73,14 @@ def _check_config(file: str) -> int:
         raise UsageError(f"`{file}` cannot be read: {error.strerror}") from None
     if kind in MODE_FILES and recognises_config(data):
         return _check_mode(kind, data)
-    found = read_config({kind: data}, os.environ)
-    for setting in found.settings:
-        click.echo(f"  {setting.name:24} {setting.value!s:12} {setting.origin}")
+    files = {kind: data} if kind == ".env" else {name: data}
+    if kind != ".env" and Path(".env").is_file():
+        files[".env"] = Path(".env").read_bytes()
+    found = read_config(files, os.environ, None if kind == ".env" else name)
+    for setting in found.settings.values():
+        said = ", ".join(setting.value) if isinstance(setting.value, list) else str(setting.value)
+        unused = f"; not used: {UNUSED[setting.name]}" if setting.origin != "default" and setting.name in UNUSED else ""
+        click.echo(f"  {setting.name:34} {said:12} {setting.origin}{unused}")
     for problem in found.problems:
         click.echo(f"error: {problem}", err=True)
     return 2 if found.problems else 0

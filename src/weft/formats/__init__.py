@@ -130,7 +130,9 @@ def _load(
         from weft.formats import hwfe as module
         from weft.formats.hwfe_config import READ, read_config
 
-        workflow = module.load(document, findings, name, read_config(outside.files(READ), outside.variables).execution)
+        config = read_config(outside.files(READ), outside.variables)
+        problems += config.warnings(name)
+        workflow = module.load(document, findings, name, config.execution)
     elif form == "evolver":
         from weft.formats import evolver as module
         from weft.formats.evolver_config import FILES, read_mode

@@ -62,10 +62,12 @@ _UNREAD = {
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration says (see hwfe_config): `mode`, and how many steps run at once in it; 0: as many as CPUs."""
+    """What the configuration says (see hwfe_config): `mode`, and how many steps run at once in it; 0: as many as CPUs.
+    `disabled`: the languages that are, with who says so."""
 
     parallel: bool = False
     max_parallel_steps: int = MAX_PARALLEL
+    disabled: Mapping[str, str] = {}
 
 
 def load(document: Document, findings: Findings, name: str, execution: Execution) -> Workflow | None:
@@ -75,7 +77,7 @@ def load(document: Document, findings: Findings, name: str, execution: Execution
         is_there = "the file defines no global `workflow`" if workflow is None else f"`workflow` is {described(workflow)}"
         findings.add("W603", is_there, Where(()), hint='workflow = { name = "…", steps = { first = { code = [[ … ]] } } }')
         return None
-    return _Loader(document, findings, workflow).load(name, execution)
+    return _Loader(document, findings, workflow, execution).load(name)
 
 
 def step_path(document: Document, step: str) -> Path:
@@ -88,8 +90,8 @@ def _output_of(name: str) -> str:
 
 
 class _Loader:
-    def __init__(self, document: Document, findings: Findings, workflow: Mapping[str, Value]) -> None:
-        self.document, self.findings, self.workflow = document, findings, workflow
+    def __init__(self, document: Document, findings: Findings, workflow: Mapping[str, Value], execution: Execution) -> None:
+        self.document, self.findings, self.workflow, self.execution = document, findings, workflow, execution
         steps = workflow.get("steps")
         if not isinstance(steps, dict) or not steps:
             what = "has no steps" if not steps else f"has `steps` that are {described(steps)}"
@@ -103,7 +105,7 @@ class _Loader:
         ordered = sorted(zip(places, steps, strict=True))
         return {id_: steps[id_] for _, id_ in ordered}
 
-    def load(self, name: str, execution: Execution) -> Workflow | None:
+    def load(self, name: str) -> Workflow | None:
         for key in self.workflow:
             if key not in _WORKFLOW_KEYS:
                 hint = self.findings.suggest(key, _WORKFLOW_KEYS) or "nothing reads it"
@@ -114,14 +116,14 @@ class _Loader:
         self._report_cycles(steps)
         if self.findings:
             return None
-        mode = "parallel" if execution.parallel else "sequential"
+        mode = "parallel" if self.execution.parallel else "sequential"
         return Workflow(
             name=title,
             description=description,
             steps=tuple(steps),
             outputs={name: _output_of(name) for name in self.steps},
-            max_parallel=execution.max_parallel_steps or "auto",
-            schedule="dataflow" if execution.parallel else "sequential",
+            max_parallel=self.execution.max_parallel_steps or "auto",
+            schedule="dataflow" if self.execution.parallel else "sequential",
             first_layer=1,
             banner=(f"Execution mode: {mode}",),
         )
@@ -204,6 +206,10 @@ class _Loader:
         if language is None:
             hint = self.findings.suggest(written.lower(), LANGUAGES) or f"it is one of {quoted(LANGUAGES, 20)}"
             self._wrong(f"there is no language `{shown(written)}`", (*path, "language"), hint, "W606")
+            return None
+        if origin := self.execution.disabled.get(language):
+            hint = f"`runners.{language}.enabled` turns it on"
+            self._wrong(f"{language} is disabled by {origin}", (*path, "language"), hint, "W606")
             return None
         if language == "wasm":
             module = self._text(fields, path, "module")

@@ -1,115 +1,181 @@
 """The configuration of the Hybrid Workflow Engine: HWFE_* variables, over `.env`, over config.toml, .json, .yaml, over defaults.
 
-Only what concerns how a workflow runs is used (`execution`); the rest is known, so that a misspelling is told from it.
+All of it is known and checked. What concerns how a workflow runs and which files there are is used; the rest says so (UNUSED).
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from weft.formats.hwfe import MAX_PARALLEL, Execution
+from weft.model.problem import Place, Problem
 from weft.model.suggest import did_you_mean
 
 FILES: Final = ("config.toml", "config.json", "config.yaml", "config.yml")
 """The first one that is there counts."""
 READ: Final = (*FILES, ".env")
 
-SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "execution": ("mode", "max_parallel_steps", "enable_step_parallelism"),
-    "workflows": ("directory", "extensions", "max_workflows"),
-    "server": ("host", "port", "static_dir"),
-    "runners": ("python", "javascript", "shell", "wasm"),
-    "logging": ("level", "colored"),
+
+class _Known(NamedTuple):
+    variable: str
+    default: Any
+
+
+SETTINGS: Final[Mapping[str, _Known]] = {
+    "execution.mode": _Known("HWFE_EXECUTION_MODE", "sequential"),
+    "execution.max_parallel_steps": _Known("HWFE_MAX_PARALLEL_STEPS", MAX_PARALLEL),
+    "execution.enable_step_parallelism": _Known("HWFE_ENABLE_PARALLELISM", False),
+    "workflows.directory": _Known("HWFE_WORKFLOW_DIR", "workflows"),
+    "workflows.extensions": _Known("HWFE_WORKFLOW_EXTENSIONS", ["lua"]),
+    "workflows.max_workflows": _Known("HWFE_WORKFLOW_MAX", 100),
+    "server.host": _Known("HWFE_SERVER_HOST", "127.0.0.1"),
+    "server.port": _Known("HWFE_SERVER_PORT", 3030),
+    "server.static_dir": _Known("HWFE_STATIC_DIR", "pkg"),
+    "runners.python.interpreter": _Known("HWFE_PYTHON_INTERPRETER", "python3"),
+    "runners.python.enabled": _Known("HWFE_PYTHON_ENABLED", True),
+    "runners.javascript.interpreter": _Known("HWFE_JS_INTERPRETER", "node"),
+    "runners.javascript.enabled": _Known("HWFE_JS_ENABLED", True),
+    "runners.shell.interpreter": _Known("HWFE_SHELL_INTERPRETER", "sh"),
+    "runners.shell.enabled": _Known("HWFE_SHELL_ENABLED", True),
+    "runners.wasm.modules_dir": _Known("HWFE_WASM_MODULES_DIR", "wasm_modules/target/wasm32-unknown-unknown/release"),
+    "runners.wasm.wasi_enabled": _Known("HWFE_WASM_WASI_ENABLED", False),
+    "runners.wasm.enabled": _Known("HWFE_WASM_ENABLED", True),
+    "logging.level": _Known("HWFE_LOG_LEVEL", "info"),
+    "logging.colored": _Known("HWFE_LOG_COLORED", True),
 }
-VARIABLES: Final[Mapping[str, str]] = {
-    "HWFE_EXECUTION_MODE": "mode",
-    "HWFE_MAX_PARALLEL_STEPS": "max_parallel_steps",
-    "HWFE_ENABLE_PARALLELISM": "enable_step_parallelism",
+"""As documented, with the variable that wins over a file. The type of the default is that of the setting."""
+
+UNUSED: Final[Mapping[str, str]] = {
+    "execution.enable_step_parallelism": "the engine itself only shows it",
+    "server.host": "`weft serve --host` says where to listen",
+    "server.static_dir": "there are no pages to serve",
+    "runners.python.interpreter": "Python steps run in the Python of weft",
+    "runners.javascript.interpreter": "JavaScript runs confined, in no program of its own",
+    "runners.shell.interpreter": "shell steps run in bash",
+    "runners.wasm.modules_dir": "the path of a module begins in the current folder",
+    "runners.wasm.wasi_enabled": "a module may always use WASI",
+    "logging.level": "`-v` and `-q` say how much is shown",
+    "logging.colored": "`--color` says so",
 }
+"""What nothing here depends on, and why."""
+
+NO_SECTION: Final = "there is no section"
+_KINDS: Final = {str: "a text", int: "a number from 0", bool: "true or false", list: "a list of texts"}
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One value of the section `execution`, and where it comes from."""
+    """One value, and where it comes from."""
 
     name: str
     value: Any
-    origin: str
+    origin: str = "default"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """`problems`: what is wrong, a sentence each; such a value does not count."""
+    """`problems`: what is wrong, a sentence each, with where it was said; such a value does not count."""
 
-    execution: Execution
-    settings: tuple[Setting, ...]
+    settings: Mapping[str, Setting]
     problems: tuple[str, ...] = ()
 
+    def __getitem__(self, name: str) -> Any:
+        return self.settings[name].value
 
-def read_config(files: Mapping[str, bytes], variables: Mapping[str, str]) -> Config:
-    """`files` holds the content of those of FILES and `.env` that are there, `variables` the environment."""
+    @property
+    def execution(self) -> Execution:
+        """What the steps of a workflow are run by."""
+        languages = (name.split(".")[1] for name in SETTINGS if name.endswith(".enabled"))
+        off = {name: self.settings[f"runners.{name}.enabled"] for name in languages if not self[f"runners.{name}.enabled"]}
+        return Execution(
+            parallel=self["execution.mode"] == "parallel",
+            max_parallel_steps=self["execution.max_parallel_steps"],
+            disabled={language: setting.origin for language, setting in off.items()},
+        )
+
+    def warnings(self, name: str) -> Iterator[Problem]:
+        """What whoever runs the file of this name must know. A configuration file may be that of another program, whose sections
+        are not told."""
+        told = [problem for problem in self.problems if NO_SECTION not in problem or "did you mean" in problem]
+        for runner in ("python", "javascript", "shell"):
+            setting = self.settings[f"runners.{runner}.interpreter"]
+            if setting.value not in (SETTINGS[setting.name].default, "bash"):
+                told.append(f"{setting.origin}: the interpreter `{setting.value}` is not used: {UNUSED[setting.name]}")
+        for problem in told:
+            hint = "`weft doctor --config FILE` shows what counts"
+            yield Problem(code="W610", severity="warning", message=problem, place=Place(name), hint=hint)
+
+
+def read_config(files: Mapping[str, bytes], variables: Mapping[str, str], file: str | None = None) -> Config:
+    """`files` holds the content of those of FILES and `.env` that are there, or of `file`, `variables` the environment."""
     problems: list[str] = []
-    found: dict[str, Setting] = {
-        "mode": Setting("mode", "sequential", "default"),
-        "max_parallel_steps": Setting("max_parallel_steps", MAX_PARALLEL, "default"),
-        "enable_step_parallelism": Setting("enable_step_parallelism", False, "default"),
-    }
-    name = next((name for name in FILES if name in files), None)
-    if name:
-        for key, value in _section(name, files[name], problems).items():
-            _take(found, key, value, name, problems)
+    found = {name: Setting(name, known.default) for name, known in SETTINGS.items()}
+    file = file or next((name for name in FILES if name in files), None)
+    if file:
+        for name, value in _flat(_parsed(file, files[file], problems), "", file, problems):
+            _take(found, Setting(name, value, file), problems)
     sources = [(".env", _env_file(files[".env"], problems))] if ".env" in files else []
+    names = {known.variable: name for name, known in SETTINGS.items()}
     for origin, given in (*sources, ("environment", variables)):
-        for variable, key in VARIABLES.items():
-            if variable in given:
-                _take(found, key, _typed(given[variable]), f"{variable} ({origin})", problems)
-    execution = Execution(parallel=found["mode"].value == "parallel", max_parallel_steps=found["max_parallel_steps"].value)
-    return Config(execution=execution, settings=tuple(found.values()), problems=tuple(problems))
+        for variable in filter(re.compile("HWFE_").match, given):
+            if variable not in names:
+                near = did_you_mean(variable, names)
+                problems.append(f"{variable} ({origin}): nothing is called so" + (f"; did you mean `{near}`?" if near else ""))
+                continue
+            value = _typed(given[variable], type(SETTINGS[names[variable]].default))
+            _take(found, Setting(names[variable], value, f"{variable} ({origin})"), problems)
+    return Config(settings=found, problems=tuple(problems))
 
 
-def _take(found: dict[str, Setting], key: str, value: Any, origin: str, problems: list[str]) -> None:
-    if key == "mode" and value not in ("sequential", "parallel"):
-        problems.append(f"{origin}: there is no mode `{value}`; it is `sequential` or `parallel`, and counts as sequential")
-        value = "sequential"
-    elif key == "max_parallel_steps" and (type(value) is not int or value < 0):
-        problems.append(f"{origin}: `max_parallel_steps` is `{value}`, where a number from 0 must be (0: as many as CPUs)")
+def _take(found: dict[str, Setting], new: Setting, problems: list[str]) -> None:
+    kind, key = type(SETTINGS[new.name].default), new.name.rpartition(".")[2]
+    if new.name == "execution.mode" and new.value not in ("sequential", "parallel"):
+        problems.append(
+            f"{new.origin}: there is no mode `{new.value}`; it is `sequential` or `parallel`, and counts as sequential"
+        )
+        new = Setting(new.name, "sequential", new.origin)
+    elif type(new.value) is not kind or (kind is int and new.value < 0) or (kind is list and not all(map(_is_text, new.value))):
+        cpus = " (0: as many as CPUs)" if key == "max_parallel_steps" else ""
+        problems.append(f"{new.origin}: `{key}` is `{new.value}`, where {_KINDS[kind]} must be{cpus}")
         return
-    elif key == "enable_step_parallelism" and not isinstance(value, bool):
-        problems.append(f"{origin}: `enable_step_parallelism` is `{value}`, where true or false must be")
-        return
-    found[key] = Setting(key, value, origin)
+    found[new.name] = new
 
 
-def _section(name: str, data: bytes, problems: list[str]) -> Mapping[str, Any]:
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _flat(content: Any, above: str, file: str, problems: list[str]) -> Iterator[tuple[str, Any]]:
+    """The known settings of a file by their whole names."""
+    known = {name.removeprefix(above).split(".")[0]: None for name in SETTINGS if name.startswith(above)}
+    for key, value in content.items():
+        name = f"{above}{key}"
+        if name in SETTINGS:
+            yield name, value
+        elif key not in known:
+            near = did_you_mean(str(key), known)
+            what = f"`{above.rstrip('.')}` has no" if above else NO_SECTION
+            problems.append(f"{file}: {what} `{key}`" + (f"; did you mean `{near}`?" if near else ""))
+        elif isinstance(value, dict):
+            yield from _flat(value, f"{name}.", file, problems)
+        else:
+            problems.append(f"{file}: the section `{name}` is no mapping")
+
+
+def _parsed(name: str, data: bytes, problems: list[str]) -> Mapping[str, Any]:
     try:
-        content = _parsed(name, data)
+        content = _decoded(name, data)
     except (ValueError, RecursionError) as error:
         problems.append(f"{name}: it cannot be read: {str(error).splitlines()[0]}")
         return {}
     if not isinstance(content, dict):
         problems.append(f"{name}: it holds no sections")
         return {}
-    for section, values in content.items():
-        _check_section(name, section, values, problems)
-    execution = content.get("execution", {})
-    return {key: value for key, value in execution.items() if key in SECTIONS["execution"]} if isinstance(execution, dict) else {}
+    return content
 
 
-def _check_section(name: str, section: str, values: Any, problems: list[str]) -> None:
-    if section not in SECTIONS:
-        near = did_you_mean(section, SECTIONS)
-        problems.append(f"{name}: there is no section `{section}`" + (f"; did you mean `{near}`?" if near else ""))
-    elif not isinstance(values, dict):
-        problems.append(f"{name}: the section `{section}` is no mapping")
-    else:
-        for key in values:
-            if key not in SECTIONS[section]:
-                near = did_you_mean(str(key), SECTIONS[section])
-                problems.append(f"{name}: `{section}` has no `{key}`" + (f"; did you mean `{near}`?" if near else ""))
-
-
-def _parsed(name: str, data: bytes) -> Any:
+def _decoded(name: str, data: bytes) -> Any:
     if name.endswith(".toml"):
         import tomllib  # late: it takes as long as all of this, and most folders have no such file
 
@@ -144,9 +210,11 @@ def _env_file(data: bytes, problems: list[str]) -> dict[str, str]:
     return values
 
 
-def _typed(text: str) -> Any:
-    """A number or a boolean where the text is one."""
+def _typed(text: str, kind: type) -> Any:
+    """A value of this type where the text is one."""
     text = text.strip()
-    if text.lower() in ("true", "false"):
+    if kind is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
-    return int(text) if text.isascii() and text.isdigit() else text
+    if kind is list:
+        return [part.strip() for part in text.split(",")]
+    return int(text) if kind is int and text.isascii() and text.isdigit() else text

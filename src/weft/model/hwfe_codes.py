@@ -52,4 +52,10 @@ HWFE_CODES: Final[dict[str, Code]] = {
         "Steps that depend on each other would wait for ever. The message has the whole circle.",
         "Remove one of its dependencies.",
     ),
+    "W610": Code(
+        "a setting of the configuration that has no effect",
+        "HWFE_* variables, `.env` or the configuration file in the current folder say something misspelt or of the wrong type, "
+        "or something that nothing here depends on, so the default, or what a weaker source says, counts.",
+        "Correct or remove it; `weft doctor --config FILE` shows what counts.",
+    ),
 }
