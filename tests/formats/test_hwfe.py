@@ -135,6 +135,7 @@ def test_each_documented_setting_can_be_given(name: str, known: Any) -> None:
         ({"config.toml": b"[execution]\nmax_parallel_steps = -1\n"}, {}, "`max_parallel_steps` is `-1`"),
         ({"config.toml": b'[execution]\nmax_parallel_steps = "4"\n'}, {}, "`max_parallel_steps` is `4`, where a number"),
         ({"config.toml": b"[execution]\nmax_parallel_steps = true\n"}, {}, "`max_parallel_steps` is `True`"),
+        ({"config.toml": b"[server]\nport = 65536\n"}, {}, "`port` is `65536`, where a number from 0 must be (up to 65535)"),
         ({"config.toml": b"[workflows]\nextensions = [1]\n"}, {}, "`extensions` is `[1]`, where a list of texts must be"),
         ({}, {"HWFE_MAX_PARALLEL_STEPS": "many"}, "`max_parallel_steps` is `many`"),
         ({}, {"HWFE_ENABLE_PARALLELISM": "yes"}, "`enable_step_parallelism` is `yes`"),

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,9 +31,9 @@ TOKEN = "a secret of this test"
 class Served:
     """A server in a child process, and how to ask it."""
 
-    def __init__(self, folder: Path) -> None:
-        env = {**os.environ, "WEFT_TOKEN": TOKEN}
-        command = [sys.executable, "-m", "weft.cli.main", "serve", "--port", "0"]
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+        env = {**os.environ, "WEFT_TOKEN": TOKEN, **variables}
+        command = [sys.executable, "-m", "weft.cli.main", "serve", *arguments]
         self.process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
@@ -57,7 +58,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     files.mkdir()
     for name, text in {"demo.lua": DEMO, "broken.lua": BROKEN, "failing.weft.yaml": FAILING, "asking.yaml": ASKING}.items():
         (files / name).write_text(text)
-    server = Served(folder)
+    server = Served(folder, "--port", "0")
     yield server
     server.process.send_signal(signal.SIGINT)
     _, said = server.process.communicate(timeout=30)
@@ -135,6 +136,31 @@ def test_runs_are_runs_like_any_other(served: Served) -> None:
     folder = Path(f"/proc/{served.process.pid}/cwd")
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
     assert "parallel_demo" in json.dumps(json.loads(done.stdout))
+
+
+def test_the_configuration_says_which_files_there_are(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for name in ("a.lua", "b.lua", "c.wf", "d.yaml"):
+        (tmp_path / "mine" / name).write_text(DEMO)
+    (tmp_path / "config.toml").write_text(
+        '[workflows]\ndirectory = "mine"\nextensions = ["wf", ".lua"]\nmax_workflows = 2\n[server]\nport = 0\n'
+    )
+    server = Served(tmp_path)
+    try:
+        listed = server.ask("GET", "/api/workflows").json()
+        assert [item["path"] for item in listed] == ["mine/c.wf", "mine/a.lua"]
+    finally:
+        server.process.send_signal(signal.SIGINT)
+        server.process.communicate(timeout=30)
+    command = [sys.executable, "-m", "weft.cli.main", "serve"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        env = {**os.environ, "HWFE_SERVER_PORT": str(port), "HWFE_SERVER_PROT": "1"}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"nobody can listen at 127.0.0.1:{port}" in done.stderr
+    assert "warning: HWFE_SERVER_PROT (environment): nothing is called so; did you mean `HWFE_SERVER_PORT`?" in done.stderr
 
 
 def test_bad_usage(tmp_path: Path) -> None:

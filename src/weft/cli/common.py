@@ -21,6 +21,7 @@ from weft.settings import Settings
 
 if TYPE_CHECKING:
     from weft.formats.flows import Beside
+    from weft.formats.hwfe_config import Config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -148,16 +149,26 @@ def _outside(settings: Settings, given: Mapping[str, str] | None) -> Outside:
     from weft.host.programs import evaluate_lua
     from weft.host.source import read_folder
 
-    def files(names: Sequence[str]) -> dict[str, bytes]:
-        return {name: Path(name).read_bytes() for name in names if Path(name).is_file()}
-
     def evaluate(text: str) -> dict[str, Any]:
         from weft.app import import_engine
 
         return evaluate_lua(text, (lambda: None) if given is None else import_engine)
 
     unit = settings["timeout_unit"]
-    return Outside(evaluate_lua=evaluate, files=files, folder=read_folder, variables=os.environ, timeout_unit=unit, given=given)
+    return Outside(
+        evaluate_lua=evaluate, files=_files_here, folder=read_folder, variables=os.environ, timeout_unit=unit, given=given
+    )
+
+
+def _files_here(names: Sequence[str]) -> dict[str, bytes]:
+    return {name: Path(name).read_bytes() for name in names if Path(name).is_file()}
+
+
+def hwfe_config() -> "Config":
+    """What the configuration of the Hybrid Workflow Engine says in this folder and environment."""
+    from weft.formats.hwfe_config import READ, read_config
+
+    return read_config(_files_here(READ), os.environ)
 
 
 def show_problems(loaded: Loaded, data: bytes, settings: Settings) -> None:

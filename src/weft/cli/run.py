@@ -93,7 +93,10 @@ _FIELDS: Final = {"from": "from_"}
 @click.option("--help", "-h", "wants_help", is_flag=True, help="Show this, and the inputs of FILE.")
 @click.pass_context
 def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pairs: tuple[str, ...], **options: Any) -> None:
-    """Run a workflow FILE. Its outputs go to stdout as JSON, everything else to stderr."""
+    """Run a workflow FILE. Its outputs go to stdout as JSON, everything else to stderr.
+
+    FILE may be a folder: then all workflow files in it are run, one after the other, whatever becomes of each.
+    """
     wants_help = options.pop("wants_help")
     if wants_help or file is None:
         click.echo(ctx.get_help())
@@ -101,6 +104,10 @@ def run(ctx: click.Context, /, file: str | None, pairs: tuple[str, ...], more_pa
         leave(0 if wants_help else 2)
     settings = take_settings(options)
     given = parse_pairs((*pairs, *more_pairs))
+    if Path(file).is_dir():
+        from weft.cli.folder import run_folder
+
+        leave(0 if wants_help else run_folder(ctx, file, settings))
     loaded, data = load(file, settings, None if wants_help else given)
     assert loaded.workflow is not None
     if wants_help:

@@ -61,6 +61,7 @@ UNUSED: Final[Mapping[str, str]] = {
 }
 """What nothing here depends on, and why."""
 
+PORT_MAX: Final = 65535
 NO_SECTION: Final = "there is no section"
 _KINDS: Final = {str: "a text", int: "a number from 0", bool: "true or false", list: "a list of texts"}
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
@@ -135,15 +136,20 @@ def _take(found: dict[str, Setting], new: Setting, problems: list[str]) -> None:
             f"{new.origin}: there is no mode `{new.value}`; it is `sequential` or `parallel`, and counts as sequential"
         )
         new = Setting(new.name, "sequential", new.origin)
-    elif type(new.value) is not kind or (kind is int and new.value < 0) or (kind is list and not all(map(_is_text, new.value))):
-        cpus = " (0: as many as CPUs)" if key == "max_parallel_steps" else ""
-        problems.append(f"{new.origin}: `{key}` is `{new.value}`, where {_KINDS[kind]} must be{cpus}")
+    elif not _fits(new):
+        more = {"max_parallel_steps": " (0: as many as CPUs)", "port": f" (up to {PORT_MAX})"}.get(key, "")
+        problems.append(f"{new.origin}: `{key}` is `{new.value}`, where {_KINDS[kind]} must be{more}")
         return
     found[new.name] = new
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _fits(setting: Setting) -> bool:
+    kind, value = type(SETTINGS[setting.name].default), setting.value
+    if type(value) is not kind:
+        return False
+    if kind is list:
+        return all(isinstance(item, str) for item in value)
+    return kind is not int or 0 <= value <= (PORT_MAX if setting.name == "server.port" else value)
 
 
 def _flat(content: Any, above: str, file: str, problems: list[str]) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from starlette.applications import Starlette
@@ -24,12 +24,11 @@ from starlette.routing import Route
 from weft.formats import Loaded
 from weft.formats.hwfe_code import language_of
 from weft.journal.codec import decode
+from weft.model.problem import Problem
 from weft.model.suggest import did_you_mean
 from weft.views.rest import Told
 
 EXTENSIONS: Final = (".lua", ".yaml", ".yml", ".json")
-WORKFLOWS_MAX: Final = 100
-"""Files that are listed: the documented default."""
 RUNS_MAX: Final = 8
 """Runs at once; a request beyond is told to come back."""
 LINE_BYTES_MAX: Final = 64 << 20
@@ -39,11 +38,28 @@ TAIL_CHARS: Final = 4000
 RETRY_AFTER_S: Final = 5
 
 
-class Rest:
-    """`folder` holds the files, `project` is where runs work, `look` reads a file and collects its problems."""
+class Files(NamedTuple):
+    """The workflow files of a folder, by the endings of their names, and no more than `count_max`."""
 
-    def __init__(self, folder: Path, project: Path, token: str, look: Callable[[str], Loaded]) -> None:
-        self._folder, self._project, self._token, self._look = folder, project, token, look
+    folder: Path
+    endings: tuple[str, ...]
+    count_max: int
+
+    def by_name(self) -> dict[str, Path]:
+        """Of two with one name, the first by the order of the endings."""
+        files: dict[str, Path] = {}
+        for ending in self.endings:
+            for path in sorted(self.folder.iterdir()):
+                if path.name.endswith(ending) and path.is_file():
+                    files.setdefault(path.name.removesuffix(ending).removesuffix(".weft"), path)
+        return dict(list(files.items())[: self.count_max])
+
+
+class Rest:
+    """`files` are those that can be run, `project` is where runs work, `look` reads a file and collects its problems."""
+
+    def __init__(self, files: Files, project: Path, token: str, look: Callable[[str], Loaded]) -> None:
+        self._files, self._project, self._token, self._look = files, project, token, look
         self._running = 0
 
     def application(self, hosts: list[str]) -> Starlette:
@@ -66,26 +82,20 @@ class Rest:
 
         return guarded
 
-    def _files(self) -> dict[str, Path]:
-        """The workflow files by name; of two with one name, the first by the order of EXTENSIONS."""
-        files: dict[str, Path] = {}
-        for extension in EXTENSIONS:
-            for path in sorted(self._folder.glob(f"*{extension}")):
-                files.setdefault(path.name.removesuffix(extension).removesuffix(".weft"), path)
-        return dict(list(files.items())[:WORKFLOWS_MAX])
-
     async def _list(self, request: Request) -> JSONResponse:
-        return JSONResponse([await asyncio.to_thread(self._described, name, path) for name, path in self._files().items()])
+        return JSONResponse(
+            [await asyncio.to_thread(self._described, name, path) for name, path in self._files.by_name().items()]
+        )
 
     def _described(self, name: str, path: Path) -> dict[str, str]:
         loaded = self._look(str(path))
         workflow = loaded.workflow
-        about = workflow.description if workflow else f"invalid: {loaded.problems[0].message}"
+        about = workflow.description if workflow else f"invalid: {_errors(loaded)[0].message}"
         shown = workflow.name if workflow else name
         return {"name": name, "display_name": shown, "description": about, "path": os.path.relpath(path, self._project)}
 
     async def _run(self, request: Request) -> JSONResponse:
-        files, name = self._files(), request.path_params["name"]
+        files, name = self._files.by_name(), request.path_params["name"]
         if name not in files:
             near = did_you_mean(name, files)
             return _problem(404, f"there is no workflow `{name}`" + (f"; did you mean `{near}`?" if near else ""))
@@ -95,9 +105,8 @@ class Rest:
             return _problem(400, str(error))
         loaded = await asyncio.to_thread(self._look, str(files[name]))
         if loaded.workflow is None:
-            return _problem(
-                422, "; ".join(f"{problem.place.file}:{problem.place.line}: {problem.message}" for problem in loaded.problems)
-            )
+            said = (f"{problem.place.file}:{problem.place.line}: {problem.message}" for problem in _errors(loaded))
+            return _problem(422, "; ".join(said))
         if self._running >= RUNS_MAX:
             return _problem(503, f"{RUNS_MAX} runs are going on already", {"Retry-After": str(RETRY_AFTER_S)})
         self._running += 1
@@ -148,6 +157,10 @@ async def _inputs(request: Request) -> dict[str, str]:
     if not isinstance(given, dict):
         raise ValueError('the body must be empty, or a mapping: {"inputs": {"name": value}}')
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
+
+
+def _errors(loaded: Loaded) -> list[Problem]:
+    return [problem for problem in loaded.problems if problem.severity == "error"]
 
 
 def _problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
