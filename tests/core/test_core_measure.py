@@ -33,6 +33,11 @@ def numbers(facts: list[f.Fact]) -> Numbers:
 A_CHAIN_BESIDE_B = flow(step("a"), step("b"), step("c", "a"))
 
 
+def test_layers_are_counted_as_the_workflow_does() -> None:
+    found = measured(flow(step("a"), step("b", "a"), first_layer=1), "begin; a ok; b ok")
+    assert [step.layer for step in found.steps] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("workflow", "script", "limits", "expected"),
     [

@@ -45,6 +45,12 @@ MANY = " ".join(f"n{i}" for i in range(11))
             Why(step="c", status="waiting", reason="`schedule: layers` lets layer 1 start after `b`", steps=("b",)),
         ),
         (
+            flow(step("a"), step("b"), step("c", "a"), schedule="layers", first_layer=1),
+            "begin; a ok",
+            "c",
+            Why(step="c", status="waiting", reason="`schedule: layers` lets layer 2 start after `b`", steps=("b",)),
+        ),
+        (
             flow(step("a", condition="inputs.go")),
             "begin",
             "a",

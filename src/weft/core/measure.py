@@ -20,7 +20,8 @@ from weft.model.output import Usage, sum_of
 
 
 class StepNumbers(msgspec.Struct, kw_only=True):
-    """One step: `queue_s` from ready to started, `run_s` and `cpu_s` over all attempts, `rss_bytes` the peak."""
+    """One step: `layer` as its workflow counts them, `queue_s` from ready to started, `run_s` and `cpu_s` over all attempts,
+    `rss_bytes` the peak."""
 
     step: str
     layer: int
@@ -86,7 +87,8 @@ class Measure:
         match fact:
             case f.RunCreated() | f.StepsAdded():
                 known, graph = len(self.steps), self.state.graph
-                self.steps += [StepNumbers(step=id_, layer=graph.layer[i]) for i, id_ in enumerate(graph.ids[known:], known)]
+                first = self.state.workflow.first_layer
+                self.steps += [StepNumbers(step=graph.ids[i], layer=graph.layer[i] + first) for i in range(known, len(graph.ids))]
             case f.StepsReady():
                 for id_ in fact.steps:
                     self._since[index[id_]] = self.makespan_s

@@ -93,13 +93,13 @@ def _why_waiting(state: State, i: int) -> Why:
         return _why(f"it needs {_names(needs)}", needs)
     if state.suspended or state.halted:
         return _why("the run is suspended: `weft resume` goes on")
-    layer = state.graph.layer[i]
+    layer, called = state.graph.layer[i], f"layer {state.graph.layer[i] + state.workflow.first_layer}"
     if state.workflow.layered and layer > state.front:
         key = "schedule: layers" if state.workflow.gates is None else "gates: each-layer"
         open_ = tuple(ids[j] for members in state.layers[state.front : layer] for j in members if not state.status[j].settled)
-        return _why(f"`{key}` lets layer {layer} start after {_names(open_)}", open_)
+        return _why(f"`{key}` lets {called} start after {_names(open_)}", open_)
     if behind(state, i):
-        return _why_at_gate(state, layer_gate(state), f"layer {layer} starts when somebody says so")
+        return _why_at_gate(state, layer_gate(state), f"{called} starts when somebody says so")
     step = state.steps[i]
     if i not in state.verdicts and state.asks(i):
         return _why("its `if` is being evaluated" if step.condition else "the keys of its pools are being evaluated")

@@ -82,7 +82,8 @@ class Questions:
             results["…"] = f"and {len(done) - STEPS_MAX} more"
         ahead = [state.graph.ids[i] for i in coming[:STEPS_MAX]]
         more = [f"… and {len(coming) - STEPS_MAX} more"] if len(coming) > STEPS_MAX else []
-        message = f"layer {state.front - 1} is done ({told}); go on with layer {state.front}?"
+        front = state.front + state.workflow.first_layer
+        message = f"layer {front - 1} is done ({told}); go on with layer {front}?"
         return self._opened(gate, message, {"next": [*ahead, *more], "results": results})
 
     def _result(self, i: int) -> Value:

@@ -175,7 +175,8 @@ def _rows(state: State, numbers: Numbers) -> str:
             f'<i class="b {status}" style="width:{100 * count / widest:.3f}%" title="{count:,} {words(status)}"></i>'
             for status, count in sorted(counts.items())
         )
-        name = f"layer {group[0]}" if len(group) == 1 else f"layers {group[0]} to {group[-1]}"
+        first, last = (n + state.workflow.first_layer for n in (group[0], group[-1]))
+        name = f"layer {first}" if first == last else f"layers {first} to {last}"
         took = format_duration(sum(numbers.steps[i].run_s for i in members))
         lines.append(
             f'<div class="row"><span class="name">{name}</span><span class="stack">{cells}</span>'
