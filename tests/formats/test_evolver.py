@@ -369,6 +369,7 @@ def test_tasks_of_the_forge(tmp_path: Path) -> None:
         ("inputs.n > 2 AND NOT inputs.b", 'inputs["n"] > 2 && !inputs["b"]'),
         ("${steps.a.output.score >= 0.5 or inputs.s != 'x'}", 'steps["a"].output["score"] >= 0.5 || inputs["s"] != "x"'),
         ('(inputs.s == "y") && true', '( inputs["s"] == "y" ) && true'),
+        ('${inputs.s} == "y" or ${ steps.a.output }', 'inputs["s"] == "y" || steps["a"].output'),
     ],
 )
 def test_conditions(condition: str, expected: str) -> None:

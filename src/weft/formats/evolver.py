@@ -79,6 +79,8 @@ DEPENDS: Final = ("depends_on", "dependsOn", "dependencies")
 
 def recognises(value: Value) -> bool:
     """Whether this looks like a workflow of Code Evolver, good or bad."""
+    if isinstance(value, list):
+        return any(isinstance(step, dict) and "step_id" in step for step in value)
     if not isinstance(value, dict):
         return False
     steps, tasks = value.get("steps"), _tasks(value)
@@ -86,7 +88,7 @@ def recognises(value: Value) -> bool:
         return True
     if isinstance(tasks, list) and any(isinstance(task, dict) and "candidates" in task for task in tasks):
         return True
-    return "workflow_id" in value and ("steps" in value or "tools" in value) and not isinstance(steps, dict)
+    return "workflow_id" in value and ("steps" in value or "tools" in value)
 
 
 def _tasks(value: Mapping[str, Value]) -> Value:
@@ -99,7 +101,8 @@ def load(
 ) -> Workflow | None:
     """The workflow, if there is no error. `folder` gives the files of a folder, for tools."""
     if not isinstance(document.value, dict):
-        findings.add("W801", f"the file is {described(document.value)}, where a mapping with `steps` must be", Where(()))
+        message = f"the file is {described(document.value)}, where a mapping with `steps` must be"
+        findings.add("W801", message, Where(()), hint='"steps": […]')
         return None
     root = Given(document.value, (), findings)
     return _Loader(root, findings, name, sources, Tools(findings, name, folder), mode).load()
@@ -157,6 +160,7 @@ class _Loader:
             lowered[raw.id] = lowering.lower(found[raw.id] or raw, depends_on, runs=found[raw.id] is not None)
             if raw.given.has("condition"):
                 conditions[raw.id] = lower_condition(raw.given, self.references)
+            self.references.passed(raw.id)
             needs[raw.id] = [*depends_on, *(id_ for id_, _ in self.references.found)]
             for id_, path in self.references.found:
                 self.edges.setdefault((raw.id, id_), path)
@@ -173,7 +177,7 @@ class _Loader:
     def _made(self, steps: list[Step], inputs: dict[str, Any], outputs: dict[str, Value], raws: list[Raw]) -> Workflow:
         id_, name = self.head.text("workflow_id", "id"), self.head.text("name")
         description = self.head.text("description")
-        if not (id_ or name) and not self.nested:
+        if not self.head.has("workflow_id", "id", "name") and not self.nested:
             hint = 'add `"workflow_id": "…"`, so that its runs can be told from those of others'
             self.root.warn("W811", "this is a part of a workflow: it has no `workflow_id`", (), hint)
         stem = self.name.rpartition("/")[2].split(".")[0]
@@ -324,6 +328,10 @@ class _Loader:
         """What `constraints` of a Forge file bounds in one run; the rest speaks of many."""
         given = self.root.inner("constraints")
         given.check_keys(CONSTRAINTS, "`constraints`")
+        for key in ("optimization", "validation"):
+            if self.root.has(key):
+                hint = "weft does not choose among candidates by measure: their `priority` does"
+                self.root.warn("W812", f"`{key}` says nothing about one run", self.root.at(key), hint, key=True)
         for key in NO_MEANING:
             if given.has(key):
                 hint = "it chooses among tools by what many runs measured; here the candidates' `priority` does"

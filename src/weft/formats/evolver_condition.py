@@ -11,7 +11,7 @@ from weft.model.tokens import ExpressionError, shown
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<operator>==|!=|<=|>=|<|>|&&|\|\||!|\(|\))|(?P<number>-?\d+(?:\.\d+)?)|'(?P<single>[^']*)'|"(?P<double>[^"]*)"
-    |(?P<path>[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*))""",
+    |(?P<opened>\$\{\s*)?(?P<path>[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*)(?(opened)\s*\}))""",
     re.X,
 )
 _WORDS: Final = {
@@ -34,8 +34,8 @@ def lower_condition(given: Given, references: References) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = given.text("condition").strip()
-    if text.startswith("${") and text.endswith("}"):
-        text = text[2:-1]
+    if whole := re.fullmatch(r"\$\{([^{}]*)\}", text):
+        text = whole[1]
     before = given.findings.count
     result = _translated(text, given, references)
     if given.findings.count > before:

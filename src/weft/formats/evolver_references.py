@@ -59,7 +59,13 @@ class References:
     def __init__(self, findings: Findings, inputs: Mapping[str, Value], steps: Mapping[str, Target]) -> None:
         self.findings, self.inputs, self.steps = findings, inputs, steps
         self.aliases = {target.output_name: id_ for id_, target in steps.items() if target.output_name != "output"}
+        """What steps call their output: of several the last one before the step that is being read, else the last of all."""
         self.found: list[tuple[str, Path]] = []
+
+    def passed(self, id_: str) -> None:
+        """This step has been read: what follows it in the file comes next."""
+        if self.steps[id_].output_name in self.aliases:
+            self.aliases[self.steps[id_].output_name] = id_
 
     # ---- whole values ----
 
@@ -144,7 +150,9 @@ class References:
         """A name without a scope: an input, what a step calls its output, or a step."""
         if keys[0] in self.inputs:
             return ["inputs" + brackets(keys)]
-        id_ = keys[0] if keys[0] in self.steps else self.aliases.get(keys[0], "")
+        if keys[0] in self.steps:
+            return self._step(keys, path)
+        id_ = self.aliases.get(keys[0])
         return self._step([id_, "output", *keys[1:]], path) if id_ else []
 
     def _dollar(self, inside: str, path: Path) -> Parts:

@@ -14,7 +14,7 @@ import msgspec
 from weft.formats.document import Path
 from weft.formats.evolver_fields import Given, plain
 from weft.formats.evolver_references import Hole, Parts, References, Target, template
-from weft.formats.evolver_tools import Definition, Tools
+from weft.formats.evolver_tools import KINDS, Definition, Tools
 from weft.formats.python_code import python_error
 from weft.formats.shapes import described
 from weft.model.tokens import shown
@@ -55,6 +55,10 @@ TYPES: Final = (
     "workflow",
     "tool",
 )
+SORTS: Final = {"llm_call": "llm", "sub_workflow": "workflow", **KINDS}
+"""The type of tool that a type of step speaks of; others take any. A workflow may be a Python file, too."""
+WAYS: Final = ("code", "tool_path", "workflow_spec", "workflow_path")
+"""What a step runs without looking for a tool: the first one that is there."""
 PRIORITIES: Final = {"critical": 0, "high": 10, "normal": 50, "medium": 50, "low": 90, "background": 100}
 NORMAL: Final = 50
 PROVIDERS: Final = ("ollama", "openai", "test", "anthropic", "azure", "google", "groq", "lmstudio", "mistral")
@@ -83,16 +87,15 @@ class Raw(msgspec.Struct, frozen=True):
     @property
     def asks_default(self) -> bool:
         """Whether it names nothing that could run: the model that the environment names gets its description."""
-        return not (
-            self.tools or self.function or any(map(self.given.has, ("code", "tool_path", "workflow_path", "workflow_spec")))
-        )
+        return not (self.tools or self.function or any(map(self.given.has, WAYS)))
 
 
 def provider_of(model: str) -> str:
     """A model as `provider:name`. A name alone is one of Ollama, unless it is one that only OpenAI has."""
     if not model or (":" in model and model.partition(":")[0] in PROVIDERS):
         return model
-    return f"openai:{model}" if model.startswith(("gpt-", "chatgpt-")) else f"ollama:{model}"
+    ours = model.startswith(("gpt-", "chatgpt-")) and not model.startswith("gpt-oss")
+    return f"openai:{model}" if ours else f"ollama:{model}"
 
 
 def find_tools(raw: Raw, tools: Tools) -> Raw | None:
@@ -102,7 +105,12 @@ def find_tools(raw: Raw, tools: Tools) -> Raw | None:
     if kind and kind not in TYPES:
         hint = given.findings.suggest(kind, TYPES) or "it is llm_call, python_tool, existing_tool or sub_workflow"
         given.wrong(f"there is no type `{shown(kind)}` of a step", given.at("type" if given.has("type") else "tool_type"), hint)
-    if any(map(given.has, ("code", "tool_path", "workflow_path", "workflow_spec"))):
+    ways = [key for key in (*WAYS, "candidates") if given.has(key)]
+    if tools.knows(given.text(*NAMES)):
+        ways.append(given.key(*NAMES))
+    for key in ways[1:]:
+        given.warn("W812", f"`{key}` is not used: the step has `{ways[0]}`", given.at(key), "remove one of them", key=True)
+    if ways and ways[0] in WAYS:
         return raw
     if given.has("candidates"):
         return _with_candidates(raw, tools)
@@ -117,6 +125,10 @@ def find_tools(raw: Raw, tools: Tools) -> Raw | None:
         return raw
     if tools.knows(name):
         found = tools.find(name, path)
+        sort = SORTS.get(kind)
+        if found and sort not in (None, found["type"]) and (sort, found["type"]) != ("workflow", "python"):
+            message = f"the step says `{shown(kind)}`, and the tool `{shown(name)}` is of the type `{found['type']}`: that counts"
+            given.warn("W812", message, given.at("type" if given.has("type") else "tool_type"), "correct one of them")
         return msgspec.structs.replace(raw, tools=_chain(name, found, tools, path)) if found else None
     module, _, function = name.rpartition(".")
     if module and kind in ("python", "python_tool", ""):
@@ -276,10 +288,11 @@ class Steps:
                 text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
                 names[name] = self.references.parts(text, path) if isinstance(value, str) else self.references.quietly(text, path)
         source = given.fields.get("input_from_step")
-        for name in [source] if isinstance(source, str) else given.texts("input_from_step"):
+        sources = [source] if isinstance(source, str) else given.texts("input_from_step")
+        for name in sources:
             paths = self.references.dotted(f"steps.{name}", given.at("input_from_step"))
             if paths:
-                key = "input" if isinstance(source, str) else name
+                key = "input" if len(sources) == 1 else name
                 values[key], names[key] = template([Hole(paths[0])]), [Hole(paths[0])]
         return values, names
 
@@ -299,6 +312,9 @@ class Steps:
         elif not mapping:
             for id_ in depends_on:
                 parts += [f"\n\n{id_}: ", Hole(f"steps[{json.dumps(id_)}].output")]
+        elif list(mapping) == given.fields.get("input_from_step"):
+            for id_ in mapping:
+                parts += [f"\n\n{id_}: ", *names[id_]]
         return parts
 
     def _checks(self, given: Given) -> dict[str, Value]:

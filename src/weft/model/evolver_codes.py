@@ -64,9 +64,10 @@ EVOLVER_CODES: Final[dict[str, Code]] = {
     ),
     "W812": Code(
         "something that has no meaning here",
-        "A placeholder (`{name}`) stands for nothing and stays as it is; a candidate of a task is not there; or a constraint "
-        "speaks of many runs (`min_correctness`), not of one.",
-        "Correct the name, or remove it.",
+        "A placeholder (`{name}`) stands for nothing and stays as it is; a candidate of a task is not there; a key is not used "
+        "beside another (`tool` beside `code`), or contradicts it (`type` the type of the tool); or something speaks of many "
+        "runs (`min_correctness`, `optimization`), not of one.",
+        "Correct it, or remove it.",
     ),
     "W813": Code(
         "a condition that cannot be read",
