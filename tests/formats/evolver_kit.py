@@ -76,6 +76,8 @@ class Model:
     def __init__(self, url: str) -> None:
         self.url = url
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.keys: list[str | None] = []
+        """The `Authorization` of each."""
         self.failures = 0
         """Requests that are answered with 500 first."""
 
@@ -89,6 +91,7 @@ def model_server() -> Iterator[Model]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             model.asked.append((self.path, body))
+            model.keys.append(self.headers["Authorization"])
             if model.failures:
                 model.failures -= 1
                 self.send_error(500)

@@ -1,9 +1,11 @@
 """`node_runtime`, as the Python code of Code Evolver's steps and tools sees it."""
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
-from evolver_kit import model_server, run
+from evolver_kit import WEFT, model_server, run
 
 HEAD = """
 workflow_id: w
@@ -22,6 +24,7 @@ tools:
   prints: { type: python, source_code: "import sys, json\\nprint(json.dumps({'n': len(json.load(sys.stdin))}))" }
   again: { type: python, source_code: "from node_runtime import call_tool\\ndef main(): return call_tool('again', 'x')" }
   leaves: { type: python, source_code: "import sys\\nsys.exit('no more')" }
+  counts: { type: executable, command: sh, args: [-c, 'printf %s "$1" > "$WEFT_USAGE"; echo', t, "{prompt}"] }
   replaced: { type: executable, command: none-such, install_command: apt install it, fallback_tool: t }
 steps:
 - step_id: a
@@ -29,10 +32,10 @@ steps:
 """
 
 
-def code(folder: Path, text: str, head: str = HEAD, **variables: str) -> tuple[object, str]:
+def code(folder: Path, text: str, head: str = HEAD, *arguments: str, **variables: str) -> tuple[object, str]:
     """The result of a step with this code, and what was said."""
-    indented = "".join(f"    {line}\n" for line in ("from node_runtime import *", *text.splitlines()))
-    outputs, said, _ = run(folder, head + indented, **variables)
+    indented = "".join(f"    {line}\n" for line in ("import json", "from node_runtime import *", *text.splitlines()))
+    outputs, said, _ = run(folder, head + indented, *arguments, **variables)
     return outputs["a"], said
 
 
@@ -64,6 +67,15 @@ def test_chains_and_python_tools(tmp_path: Path) -> None:
     [
         ('call_tool("tt")', "there is no tool `tt` among those that this step can call"),
         ('call_tools_parallel(["t"])', "a call is (tool, prompt), (tool, prompt, kwargs)"),
+        ('call_tools_parallel([{"tool": "t", "prompt": "a", "more": "b"}])', "a call is (tool, prompt), (tool, prompt, kwargs)"),
+        ('call_tools_parallel([("t", "a", {"prompt": "b"})])', "with one prompt and a mapping, not ('t', 'a', {'prompt': 'b'})"),
+        ('call_tools_parallel([("t", "a", ["b"])])', "with one prompt and a mapping, not ('t', 'a', ['b'])"),
+        ('call_tools_parallel([(["t"], "a")])', "with one prompt and a mapping, not (['t'], 'a')"),
+        ('call_llm("", "x")', "no model is named that could be asked"),
+        ('call_tool("counts", "tokens")', "what the tool `counts` wrote to $WEFT_USAGE cannot be read"),
+        ('call_tool("counts", json.dumps({"tokens_in": 0.5}))', "cannot be read: tokens_in: 0.5"),
+        ('call_tool("counts", json.dumps({"cost": -1}))', "cannot be read: cost: -1"),
+        ('call_tool("counts", json.dumps({"tokens": 1}))', "cannot be read: tokens: 1"),
         ('call_tool("again", "x")', "the tool `again` is called 8 tools deep"),
         ('call_tool("leaves")', "the tool `leaves` failed with exit 1: no more"),
         ('call_tool("t", "fail")', "the tool `t` failed with exit 3: fail"),
@@ -89,4 +101,34 @@ def test_models_are_asked_and_their_tokens_counted_in_processes_of_tools_too(tmp
     assert result == ["[near]", "[deep]"], said
     assert [path for path, _ in model.asked] == ["/v1/chat/completions", "/api/generate"]
     assert model.asked[0][1]["messages"][0] == {"role": "system", "content": "s"}
-    assert "14 tokens" in said
+    assert "3 calls, 14 tokens" in said
+
+
+def test_what_the_calls_of_a_step_use_is_counted_whoever_makes_them(tmp_path: Path) -> None:
+    used = '{"tokens_in": 2, "cost": 0.25}'
+    text = f"result = call_tools_parallel([('counts', '{used}')] * 8 + [('t', 'x', None)])"
+    result, said = code(tmp_path, text)
+    assert result == [*[""] * 8, "x{more}"], said
+    assert "9 calls, 16 tokens, cost 2" in said
+    shown = subprocess.run([WEFT, "show", "@", "--json"], cwd=tmp_path, capture_output=True, check=True, timeout=60).stdout
+    step = json.loads(shown)["steps"][0]
+    assert step["usage"] == {"tokens_in": 16, "tokens_out": 0, "cost": 2, "calls": 9}
+    assert step["layer"] == 1  # as the plan says
+
+
+def test_a_failed_call_tells_when_to_try_again(tmp_path: Path) -> None:
+    asks = '  busy: { type: executable, command: sh, args: [-c, \'echo "{\\"retry_after\\": 7}" > "$WEFT_USAGE"; exit 1\'] }\n'
+    head = HEAD.replace("steps:\n", f"{asks}steps:\n")
+    text = "try:\n  call_tool('busy')\nexcept ToolError as error:\n  result = error.weft_record['retry_after_s']"
+    assert code(tmp_path, text, head)[0] == 7
+
+
+def test_models_have_prices_keys_and_a_stand_in(tmp_path: Path) -> None:
+    text = "result = [call_llm('gpt-5-mini', 'a', endpoint=inputs['url']), call_llm('test:b', '')]\n"
+    head = HEAD.replace("workflow_id: w\n", "workflow_id: w\ninputs: { url: { type: string } }\n")
+    head = head.replace("- step_id: a\n", "- step_id: a\n  input_mapping: { url: inputs.url }\n")
+    with model_server() as model:
+        result, said = code(tmp_path, text, head, f"url={model.url}/v1", OPENAI_API_KEY="k")
+    assert result == ["[a]", "b"], said
+    assert model.keys == ["Bearer k"]
+    assert "7 tokens, cost 8.75e-06" in said

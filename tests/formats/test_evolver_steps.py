@@ -228,3 +228,53 @@ steps:
     assert limit in said
     assert "let the program read its inputs from stdin" in said
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_name_stands_for_the_last_output_of_it_before_the_step(tmp_path: Path) -> None:
+    steps = [{"step_id": id_, "tool": "say", "prompt_template": f"{id_} {{text}}", "output_name": "text"} for id_ in "abc"]
+    steps[0]["prompt_template"] = "a"
+    steps.append({"step_id": "d", "tool": "say", "prompt_template": "{a.text} {a.output} {a} ${b.text}"})
+    tools = {"say": {"type": "executable", "command": "echo", "args": ["{prompt}"]}}
+    outputs, said, _ = run(tmp_path, {"workflow_id": "w", "tools": tools, "steps": steps})
+    assert outputs == {"a": "a", "b": "b a", "c": "c b a", "d": "a a a b a"}, said
+
+
+def test_several_steps_to_get_input_from(tmp_path: Path) -> None:
+    text = SAY + "steps:\n- { step_id: a, tool: say, description: x }\n- { step_id: b, tool: say, description: y }\n"
+    text += "- { step_id: c, tool: say, task_for_node: Join, input_from_step: [a, b] }\n"
+    text += "- { step_id: d, tool: say, task_for_node: Tell, input_from_step: [a] }\n"
+    outputs, said, _ = run(tmp_path, text)
+    assert outputs == {"a": "x", "b": "y", "c": "Join\n\na: x\n\nb: y", "d": "Tell: x"}, said
+
+
+def test_what_has_no_effect_is_told() -> None:
+    text = (
+        SAY
+        + """
+workflow_id: w
+optimization: { strategy: balanced }
+steps:
+- { step_id: a, tool: say, code: result = 1, workflow_path: none.json }
+- { step_id: b, tool: say, type: llm_call, prompt_template: x }
+- { step_id: c, tool: say, type: existing_tool, prompt_template: x }
+"""
+    )
+    loaded = read(text)
+    assert [(problem.code, problem.message) for problem in loaded.problems] == [
+        ("W812", "`optimization` says nothing about one run"),
+        ("W812", "`tool` is not used: the step has `code`"),
+        ("W812", "`workflow_path` is not used: the step has `code`"),
+        ("W812", "the step says `llm_call`, and the tool `say` is of the type `executable`: that counts"),
+    ]
+
+
+def test_an_address_holds_what_is_meant_for_it(tmp_path: Path) -> None:
+    with model_server() as model:
+        spec = {"url": f"{model.url}/x", "headers": {"X-Key": "{key}"}}
+        tools = {"ask": {"type": "api", "api_spec": spec}}
+        step = {"step_id": "a", "tool": "ask", "input_mapping": {"q": "", "key": "inputs.key"}}
+        inputs = {"key": {"type": "string"}}
+        file = {"workflow_id": "w", "inputs": inputs, "tools": tools, "steps": [step]}
+        assert run(tmp_path, file, "key=k")[0] == {"a": {"path": "/x?q="}}
+        _, said, _ = run(tmp_path, file, "key=a\nb")
+    assert "the header `X-Key` of the tool `ask` cannot hold this value" in said

@@ -69,7 +69,7 @@ def test_show_summary_and_json_say_the_same() -> None:
         numbers, measure.state, run="r", color=False, possible_makespan_s=None
     )
     data = json.loads(json.dumps(show.as_json(numbers, measure.state, run="r")["numbers"]["usage"]))
-    assert data == {"tokens_in": 1010, "tokens_out": 204, "cost": 0.3}
+    assert data == {"tokens_in": 1010, "tokens_out": 204, "cost": 0.3, "calls": 0}
 
 
 DOM = """

@@ -50,12 +50,12 @@ class Context:
         self.tools, self.scratch, self.depth = tools, scratch, depth
         self.numbers = count()
         self.lock = threading.Lock()
-        self.used = {"tokens_in": 0, "tokens_out": 0}
+        self.used: dict[str, float] = {"calls": 0, "tokens_in": 0, "tokens_out": 0, "cost": 0.0}
 
-    def use(self, tokens_in: int, tokens_out: int) -> None:
-        """Count tokens; the sum is reported at once, so that a step that is killed has told what it cost."""
+    def use(self, **used: float) -> None:
+        """Count calls, tokens and cost; the sum is reported at once, so that a step that is killed has told what it cost."""
         with self.lock:
-            self.used = {"tokens_in": self.used["tokens_in"] + tokens_in, "tokens_out": self.used["tokens_out"] + tokens_out}
+            self.used = {name: number + used.get(name, 0) for name, number in self.used.items()}
             if path := os.environ.get("WEFT_USAGE"):
                 Path(path).write_text(json.dumps(self.used), encoding="utf-8")
 
@@ -78,6 +78,7 @@ def call_tool(tool_name: str, prompt: Any = "", disable_tracking: bool = False, 
 
     `disable_tracking` is accepted for code that was written elsewhere: nothing is tracked.
     """
+    Now.context.use(calls=1)
     return as_text(use(tool_name, prompt, kwargs))
 
 
@@ -97,15 +98,21 @@ def call_tools_parallel(calls: Any) -> list[str]:
 
 
 def _call(given: Any) -> tuple[str, Any, dict[str, Any]]:
-    if isinstance(given, dict) and "tool" in given:
-        return given["tool"], given.get("prompt", ""), dict(given.get("kwargs") or {})
+    """Tool, prompt and other inputs of a call. Raises TypeError: what would be left out is told."""
+    if isinstance(given, dict) and "tool" in given and not given.keys() - {"tool", "prompt", "kwargs"}:
+        given = (given["tool"], given.get("prompt", ""), given.get("kwargs"))
     if isinstance(given, (tuple, list)) and 1 < len(given) < 4:
-        return given[0], given[1], dict(given[2]) if len(given) > 2 else {}
-    raise TypeError(f"a call is (tool, prompt), (tool, prompt, kwargs) or {{'tool': …, 'prompt': …}}, not {given!r:.100}")
+        tool, prompt, kwargs = given if len(given) > 2 else (*given, None)
+        kwargs = {} if kwargs is None else kwargs
+        if isinstance(tool, str) and isinstance(kwargs, dict) and not kwargs.keys() & {"tool_name", "prompt"}:
+            return tool, prompt, kwargs
+    form = "(tool, prompt), (tool, prompt, kwargs) or {'tool': …, 'prompt': …, 'kwargs': {…}}, with one prompt and a mapping"
+    raise TypeError(f"a call is {form}, not {given!r:.100}")
 
 
 def call_llm(model: str, prompt: Any, **kwargs: Any) -> str:
     """What a language model answers. `kwargs`: `system`, `temperature`, `endpoint`. Raises ToolError."""
+    Now.context.use(calls=1)
     answer: str = _tools().llm({"type": "llm", "model": model, **kwargs}, as_text(prompt), {}, Now.context)
     return answer
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ ARGUMENT_BYTES_MAX = 100 << 10
 """The kernel takes 128 KiB for one argument."""
 ANSWER_BYTES_MAX = 64 << 20
 """As for `http` steps."""
+USED_MAX = 1e15
+"""As for steps: a larger number is a mistake."""
+TEMPERATURE = 0.7
+"""What the documentation gives a tool that is asked in Ollama's way. Models of OpenAI know better, and some take no other."""
 HOLE = re.compile(r"\{(\w+)\}")
 runtime: Any = None
 """The module node_runtime that loaded this one."""
@@ -58,7 +63,7 @@ def executable(name: str, tool: dict[str, Any], prompt: str, given: dict[str, An
             hint = tool.get("install_command") or "install it, or correct the `command` of the tool"
             raise runtime.ToolError(f"the tool `{name}` runs `{argv[0]}`, which is not on PATH", hint=hint)
         argv[0] = sys.executable
-    out, err = _finished(name, argv, json.dumps(inputs_of(prompt, given), ensure_ascii=False), tool)
+    out, err = _finished(name, argv, json.dumps(inputs_of(prompt, given), ensure_ascii=False), tool, context)
     return out if out.strip() else err
 
 
@@ -75,24 +80,53 @@ def _filled(part: str, known: dict[str, Any], name: str, number: int) -> str:
     return text
 
 
-def _finished(name: str, argv: list[str], stdin: str, tool: dict[str, Any], env: dict[str, str] | None = None) -> tuple[str, str]:
-    """Both outputs of a program that succeeded."""
+def _finished(name: str, argv: list[str], stdin: str, tool: dict[str, Any], context: Any) -> tuple[str, str]:
+    """Both outputs of a program that succeeded. What it reports as used counts as used by the step."""
     timeout_s = tool.get("timeout") or runtime.TIMEOUT_S
-    data = stdin.encode("utf-8", "replace")
+    usage = context.path("usage")  # a file for each: those that run at once would overwrite each other
+    env, data = {**os.environ, "WEFT_USAGE": str(usage)}, stdin.encode("utf-8", "replace")
     try:
         done = subprocess.run(argv, input=data, capture_output=True, timeout=timeout_s, env=env, check=False)
     except subprocess.TimeoutExpired:
+        _count(name, usage, context)
         raise runtime.ToolError(f"the tool `{name}` took longer than {timeout_s} s", kind="timeout") from None
     except OSError as error:
         raise runtime.ToolError(f"the tool `{name}` cannot be started: {error}") from None
     out, err = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     sys.stderr.write(err)
+    after_s, wrong = _count(name, usage, context)
     if done.returncode:
         code = done.returncode if done.returncode > 0 else 128 - done.returncode
         last = next((line.strip() for line in reversed((err or out).splitlines()) if line.strip()), "")
         message = f"the tool `{name}` failed with exit {code}" + (f": {last[:200]}" if last else "")
-        raise runtime.ToolError(message, kind="exit", exit_code=code, tail=(err or out).strip())
+        failure = runtime.ToolError(message, kind="exit", exit_code=code, tail=(err or out).strip())
+        failure.weft_record |= {} if after_s is None else {"retry_after_s": after_s}
+        raise failure
+    if wrong:
+        raise runtime.ToolError(wrong, kind="invalid_output", hint='{"tokens_in": 10, "tokens_out": 20, "cost": 0.5}')
     return out, err
+
+
+def _count(name: str, usage: Path, context: Any) -> tuple[float | None, str]:
+    """Count what a child reports in the file that it was given for it: when to try again, and what is wrong with the report."""
+    try:
+        data = usage.read_bytes()
+        usage.unlink()
+    except OSError:
+        return None, ""
+    try:
+        told = json.loads(data) if data.strip() else {}
+        after_s = told.pop("retry_after", None)
+        for key, number in {**told, "retry_after": after_s or 0}.items():
+            whole = key in ("calls", "tokens_in", "tokens_out")
+            if not (whole or key in ("cost", "retry_after")) or type(number) not in (int, *[float] * (not whole)):
+                raise ValueError(f"{key}: {number!r:.50}")
+            if not 0 <= number <= USED_MAX:
+                raise ValueError(f"{key}: {number}")
+    except (AttributeError, ValueError, RecursionError) as error:
+        return None, f"what the tool `{name}` wrote to $WEFT_USAGE cannot be read: {error}"
+    context.use(**told)
+    return after_s, ""
 
 
 def python(name: str, tool: dict[str, Any], prompt: str, given: dict[str, Any], context: Any) -> Any:
@@ -104,7 +138,7 @@ def python(name: str, tool: dict[str, Any], prompt: str, given: dict[str, Any], 
         code = tool["source_code"] if "source_code" in tool else Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise runtime.ToolError(f"the tool `{name}` cannot be read: {error}") from None
-    spec, result, usage = context.path("json"), context.path("result"), context.path("usage")
+    spec, result = context.path("json"), context.path("result")
     folder = os.path.abspath(os.path.dirname(path)) if path else ""
     wanted = {"code": code, "name": path or f"<{name}>", "tools": context.tools, "scratch": context.scratch}
     wanted |= {"depth": context.depth + 1, "result": str(result), "folder": folder}
@@ -112,8 +146,7 @@ def python(name: str, tool: dict[str, Any], prompt: str, given: dict[str, Any], 
     argv = [sys.executable, runtime.__file__, str(spec)]
     stdin = json.dumps(inputs_of(prompt, given), ensure_ascii=False)
     try:
-        # it reports what it used to a file of its own: the sums of both would overwrite each other
-        out, _ = _finished(name, argv, stdin, tool, {**os.environ, "WEFT_USAGE": str(usage)})
+        out, _ = _finished(name, argv, stdin, tool, context)
         answer = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {"result": runtime.from_text(out)}
         sys.stderr.write(out)  # what it said beside its result: the step that called it may be writing its own to stdout
         if record := answer.get("error"):
@@ -121,9 +154,7 @@ def python(name: str, tool: dict[str, Any], prompt: str, given: dict[str, Any], 
             raise runtime.ToolError(f"the tool `{name}` failed: {record['message']}", **told)
         return answer["result"]
     finally:
-        if usage.exists():
-            context.use(**json.loads(usage.read_text(encoding="utf-8")))
-        for each in (spec, result, usage):
+        for each in (spec, result):
             each.unlink(missing_ok=True)
 
 
@@ -137,30 +168,59 @@ def llm(tool: dict[str, Any], prompt: str, given: dict[str, Any], context: Any) 
     text = (
         HOLE.sub(lambda hole: runtime.as_text(known.get(hole[1], hole[0])), template) if template else _with_data(prompt, given)
     )
-    provider, model = _model(tool.get("model") or os.environ.get("WEFT_MODEL", ""))
-    base, ollama = _address(tool.get("endpoint", ""), provider)
+    endpoint, named = tool.get("endpoint", ""), tool.get("model") or os.environ.get("WEFT_MODEL", "")
+    if named.startswith("test:"):
+        return named[5:]
+    if not named:
+        hint = "name the `model` of the tool, or set WEFT_MODEL"
+        raise runtime.ToolError("no model is named that could be asked", kind="input", hint=hint)
+    provider, model = _model(named, endpoint)
+    base, ollama = _address(endpoint, provider)
     system, temperature = tool.get("system_prompt") or tool.get("system", ""), tool.get("temperature")
     timeout_s = tool.get("timeout") or runtime.TIMEOUT_S
     if ollama:
+        temperature = TEMPERATURE if temperature is None else temperature
         body: dict[str, Any] = {"model": model, "prompt": text, "stream": False}
         body |= {"system": system} if system else {}
-        if temperature is not None:  # where upstream writes it, and where the server reads it
-            body |= {"temperature": temperature, "options": {"temperature": temperature}}
+        # where upstream writes it, and where the server reads it
+        body |= {"temperature": temperature, "options": {"temperature": temperature}}
         answer = _asked(f"{base}/api/generate", body, {}, timeout_s)
-        context.use(int(answer.get("prompt_eval_count") or 0), int(answer.get("eval_count") or 0))
+        used: Any = {"prompt_tokens": answer.get("prompt_eval_count"), "completion_tokens": answer.get("eval_count")}
         found = answer.get("response")
     else:
         messages = [{"role": "system", "content": system}] * bool(system) + [{"role": "user", "content": text}]
         body = {"model": model, "messages": messages} | ({} if temperature is None else {"temperature": temperature})
         key = os.environ.get(f"{provider.upper()}_API_KEY", "")
         answer = _asked(f"{base}/chat/completions", body, {"Authorization": f"Bearer {key}"} if key else {}, timeout_s)
-        used = answer.get("usage") or {}
-        context.use(int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))
-        choices = answer.get("choices")
-        found = choices[0].get("message", {}).get("content") if isinstance(choices, list) and choices else None
+        used = answer.get("usage")
+        try:
+            found = answer["choices"][0]["message"]["content"]
+        except (LookupError, TypeError):
+            found = None
+    _spend(model, provider, used, context)
     if not isinstance(found, str):
         raise runtime.ToolError(f"`{model}` gave an answer without a text", kind="invalid_output")
     return found
+
+
+def _spend(model: str, provider: str, used: Any, context: Any) -> None:
+    """Count the tokens of an answer, and its cost: as its server says, else by the list of prices that comes with weft[llm]."""
+    told = (
+        {key: number for key, number in used.items() if type(number) in (int, float) and 0 <= number <= USED_MAX}
+        if isinstance(used, dict)
+        else {}
+    )
+    tokens_in, tokens_out = (int(told.get(f"{which}_tokens", 0)) for which in ("prompt", "completion"))
+    context.use(tokens_in=tokens_in, tokens_out=tokens_out)
+    cost = told.get("cost")
+    if cost is None and provider != "ollama":
+        with suppress(ImportError, LookupError):  # the library, or the model in its list
+            from genai_prices import Usage, calc_price
+
+            cost = calc_price(Usage(input_tokens=tokens_in, output_tokens=tokens_out), model, provider_id=provider).total_price
+    price = "no price is known, so that it counts as free" if cost is None else f"cost {float(cost):,.6g}"
+    context.use(cost=float(cost or 0))
+    sys.stderr.write(f"{model}: {tokens_in:,} tokens in, {tokens_out:,} out, {price}\n")
 
 
 def _with_data(prompt: str, given: dict[str, Any]) -> str:
@@ -169,12 +229,14 @@ def _with_data(prompt: str, given: dict[str, Any]) -> str:
     return f"{prompt}\n\n{json.dumps(rest, ensure_ascii=False, indent=1)}" if rest else prompt
 
 
-def _model(text: str) -> tuple[str, str]:
-    """Provider and name of `provider:name`. A name alone is one of Ollama, whose names may have a colon too (`llama3:8b`)."""
+def _model(text: str, endpoint: str) -> tuple[str, str]:
+    """Provider and name of `provider:name`. A name alone is one of OpenAI if only that has it, or if the endpoint speaks as it
+    does, else of Ollama, whose names may have a colon too (`llama3:8b`)."""
     provider, colon, name = text.partition(":")
-    if colon and (provider == "openai" or f"{provider.upper()}_BASE_URL" in os.environ):
+    if colon and (provider in ("openai", "ollama") or f"{provider.upper()}_BASE_URL" in os.environ):
         return provider, name
-    return "ollama", text.removeprefix("ollama:")
+    ours = text.startswith(("gpt-", "chatgpt-")) and not text.startswith("gpt-oss")
+    return "openai" if ours or endpoint.rstrip("/").endswith(("/v1", "/chat/completions")) else "ollama", text
 
 
 def _address(endpoint: str, provider: str) -> tuple[str, bool]:
@@ -206,12 +268,18 @@ def api(name: str, tool: dict[str, Any], prompt: str, given: dict[str, Any]) -> 
     method = str(tool.get("method", "GET")).upper()
     url = filled(tool["url"], lambda text: quote(text, safe=""))
     plain = method in ("GET", "DELETE", "HEAD")
-    query = filled(tool.get("query", {})) or (inputs_of(prompt, given) if plain and not HOLE.search(tool["url"]) else {})
-    if query:
-        pairs = {key: runtime.as_text(value) for key, value in query.items() if value not in (None, "")}
+    query = filled(tool.get("query", {}))
+    if not query and plain and not HOLE.search(tool["url"]):
+        inside = HOLE.findall(json.dumps(tool.get("headers", {})))  # a key in a header does not belong into an address
+        query = {key: value for key, value in inputs_of(prompt, given).items() if key not in inside}
+    if pairs := {key: runtime.as_text(value) for key, value in query.items() if value is not None}:
         url += ("&" if "?" in url else "?") + urlencode(pairs)
     body = None if plain else filled(tool["body"]) if "body" in tool else inputs_of(prompt, given)
     headers = {key: runtime.as_text(value) for key, value in filled(tool.get("headers", {})).items()}
+    for key, value in headers.items():
+        if not value.isascii() or not value.isprintable():
+            hint = "it goes into one line of ASCII: put the value into the `body` or the `query`"
+            raise runtime.ToolError(f"the header `{key}` of the tool `{name}` cannot hold this value", kind="input", hint=hint)
     return _exchanged(url, method, body, headers, tool.get("timeout") or runtime.TIMEOUT_S, f"the tool `{name}`")
 
 

@@ -25,6 +25,7 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens_in: Count = 0
     tokens_out: Count = 0
     cost: Amount = 0.0
+    calls: Count = 0
     retry_after: Amount | None = None
 
 
@@ -60,7 +61,7 @@ def told(ended: Ended, report: object) -> Ended:
 def _with(ended: Ended, report: Report) -> Ended:
     if ended.error and report.retry_after is not None:
         ended = msgspec.structs.replace(ended, error=msgspec.structs.replace(ended.error, retry_after_s=report.retry_after))
-    usage = Usage(tokens_in=report.tokens_in, tokens_out=report.tokens_out, cost=report.cost)
+    usage = Usage(tokens_in=report.tokens_in, tokens_out=report.tokens_out, cost=report.cost, calls=report.calls)
     return ended if usage == Usage() else msgspec.structs.replace(ended, usage=usage)
 
 

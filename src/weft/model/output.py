@@ -31,11 +31,13 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What an attempt reports as used: tokens that went into a model and came out of it, and a cost in whatever currency."""
+    """What an attempt reports as used: tokens that went into a model and came out of it, a cost in whatever currency, and calls
+    of tools and models that it made by itself."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float = 0.0
+    calls: int = 0
 
     @property
     def tokens(self) -> int:
@@ -46,6 +48,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             tokens_in=self.tokens_in + other.tokens_in,
             tokens_out=self.tokens_out + other.tokens_out,
             cost=self.cost + other.cost,
+            calls=self.calls + other.calls,
         )
 
 

@@ -38,7 +38,7 @@ ATTEMPTS_MAX: Final = 20
 LABEL_WIDTH: Final = 12
 
 _STEP_HEAD: Final = ("step", "layer", "status", "attempts", "queue", "run", "cpu", "memory", "")
-_USAGE_HEAD: Final = (*_STEP_HEAD[:-1], "tokens", "cost", "")
+_USAGE_HEAD: Final = (*_STEP_HEAD[:-1], "calls", "tokens", "cost", "")
 """Where a step reports what it used."""
 _ATTEMPT_HEAD: Final = ("attempt", "outcome", "started", "took", "pid", "cpu", "memory", "")
 
@@ -113,7 +113,8 @@ def _chosen(steps: Sequence[StepNumbers]) -> list[int]:
 
 def _row(state: State, step: StepNumbers, i: int, uses: bool) -> list[Cell]:
     ran, usage = step.attempts > 0, step.usage or Usage()
-    reported = [f"{usage.tokens:,}" if usage.tokens else "", f"{usage.cost:,.6g}" if usage.cost else ""]
+    reported = [f"{count:,}" if count else "" for count in (usage.calls, usage.tokens)]
+    reported += [f"{usage.cost:,.6g}" if usage.cost else ""]
     return [
         visible(step.step),
         str(step.layer),
@@ -249,7 +250,7 @@ def step_as_json(
     return {
         "run": run,
         "step": step,
-        "layer": state.graph.layer[i],
+        "layer": state.graph.layer[i] + state.workflow.first_layer,
         "status": status_word(state, i),
         "why": msgspec.structs.asdict(why(state, i)),
         "definition": msgspec.to_builtins(state.steps[i]),
@@ -283,7 +284,7 @@ def _output_json(output: Output | None) -> dict[str, Any] | None:
 
 def _definition(state: State, i: int, width: int) -> list[tuple[str, str]]:
     step = state.steps[i]
-    rows = [("layer", str(state.graph.layer[i]))]
+    rows = [("layer", str(state.graph.layer[i] + state.workflow.first_layer))]
     if step.needs:
         needs = [f"{need} ({words(status_word(state, state.graph.index[need]))})" for need in step.needs]
         rows.append(("needs", names(needs, width - LABEL_WIDTH)))

@@ -347,8 +347,9 @@ def _ending(story: Story, fact: f.RunEnding) -> None:
 
 
 def spent(usage: Usage) -> str:
-    """What was used, in words: `1,204 tokens, cost 0.35`."""
-    parts = [plural(usage.tokens, "token") if usage.tokens else "", f"cost {usage.cost:,.6g}" if usage.cost else ""]
+    """What was used, in words: `3 calls, 1,204 tokens, cost 0.35`."""
+    parts = [plural(usage.calls, "call") if usage.calls else "", plural(usage.tokens, "token") if usage.tokens else ""]
+    parts += [f"cost {usage.cost:,.6g}" if usage.cost else ""]
     return ", ".join(filter(None, parts)) or "nothing used"
 
 

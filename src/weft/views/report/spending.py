@@ -28,6 +28,8 @@ def tiles(numbers: Numbers, state: State) -> list[tuple[str, str]]:
     """What was used in all, as numbers with a label; none where nothing was reported."""
     usage, budget = numbers.usage, state.workflow.budget
     found = []
+    if usage.calls:
+        found.append((f"{usage.calls:,}", "calls of tools and models, made by steps"))
     if usage.tokens:
         part = f"tokens, {usage.tokens_in:,} in and {usage.tokens_out:,} out"
         share = f", {percent(usage.tokens / budget.tokens)} of the budget" if budget and budget.tokens else ""
