@@ -142,6 +142,48 @@ def test_a_feedback_loop_ends(tmp_path: Path, scores: str, rounds: int) -> None:
     assert played.status == "succeeded"
 
 
+def test_tool_calling(tmp_path: Path) -> None:
+    played = play(tmp_path, "react")
+    assert played.outputs["answer"] == "It has 360."
+    assert [(past["action"], past["said"]) for past in played.outputs["history"]] == [
+        ("look_up", "12"),
+        ("multiply", "360.0"),
+        ("answer", None),
+    ]
+    known = play(tmp_path, "react", 'thoughts=[{"action": "answer", "input": "Many."}]')
+    assert (known.outputs["answer"], len(known.of("attempt_started", "second/"))) == ("Many.", 0)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error"),
+    [
+        (["x", "x"], "RecursionError: multiply was asked the same before: x"),
+        (["x", "2 x", "2 3"], "TimeoutError: no answer after 3 rounds"),
+    ],
+)
+def test_tool_calling_ends(tmp_path: Path, inputs: list[str], error: str) -> None:
+    """A tool that fails is something to think about; the same again is not, and after three rounds it is over."""
+    thoughts = [{"action": "multiply", "input": text} for text in inputs]
+    played = play(tmp_path, "react", f"thoughts={json.dumps(thoughts)}")
+    assert played.status == "failed"
+    assert error in [fact["error"]["message"] for fact in played.of("attempt_ended") if "error" in fact]
+
+
+def test_quotas_by_tier(tmp_path: Path) -> None:
+    played = play(tmp_path, "quota")
+    assert list(played.outputs["answers"]) == ["a", "b", "d"]
+    refused = {key: error["message"] for key, error in played.outputs["refused"].items()}
+    assert refused == {
+        "c": "QuotaExceeded: ann has 2 requests a day",
+        "e": "QuotaExceeded: bob has 2000 tokens a day",
+    }
+    assert played.outputs["alert"] == "2 of 5 calls were refused"
+    assert len(played.starts("ask")) == 3, "who is refused asks nobody"
+    again = play(tmp_path, "quota")
+    assert again.outputs["answers"] == {}, "the day's quota holds for all runs"
+    assert list(play(tmp_path, "quota", "day=2026-02-01").outputs["answers"]) == ["a", "b", "d"]
+
+
 def test_cascading_fallbacks(tmp_path: Path) -> None:
     assert play(tmp_path, "cascade").outputs["answer"] == "A thread across."
     nobody = play(tmp_path, "cascade", "smaller=nobody:x")

@@ -64,7 +64,7 @@ def run(**inputs):
     sys.stderr.write(err)
     if done.returncode:
         raise SystemExit(done.returncode if done.returncode > 0 else 128 - done.returncode)
-    for line in out.splitlines():
+    for line in out.split("\\n"):
         line = line.strip()
         if line.startswith("{{") and line.endswith("}}"):
             try:
