@@ -206,7 +206,25 @@ def test_retries() -> None:
     assert second.times == 1
     assert third == Retry()
     assert workflow.resources == {"api": Pool(slots=2, breaker=Breaker(failures=5, cooldown_s=60.0))}
-    assert workflow_of(whole(script("a"))).steps[0].retry == Retry()
+    assert workflow_of(whole(script("a"))).steps[0].retry == Retry(times=2, max_delay_s=10, when=first.when), "on, as documented"
+    assert workflow_of(whole(script("a"), "retryOptions: { enableRetry: false }")).steps[0].retry == Retry()
+    assert step_of("type: delay, config: { duration: '{{n}}' }").retry == Retry()
+
+
+@pytest.mark.parametrize(
+    ("options", "breaker"),
+    [
+        ("maxAttempts: 5", None),
+        ("maxAttempts: 6", Breaker(failures=5, cooldown_s=60)),
+        ("maxAttempts: 3, circuitBreaker: { failureThreshold: 2, resetTimeoutMs: 500 }", Breaker(failures=2, cooldown_s=0.5)),
+        ("maxAttempts: 6, circuitBreaker: false", None),
+        ("maxAttempts: 6, circuitBreaker: { enabled: false }", None),
+    ],
+)
+def test_a_step_of_many_attempts_has_a_circuit_breaker(options: str, breaker: Breaker | None) -> None:
+    workflow = workflow_of(whole(script("a", f"retryOptions: {{ {options} }}") + script("b")))
+    assert workflow.resources == ({"circuit-a": Pool(breaker=breaker)} if breaker else {})
+    assert [step.resources for step in workflow.steps] == [{"circuit-a": 1} if breaker else {}, {}]
 
 
 def test_only_what_may_pass_is_tried_again(tmp_path: Path) -> None:
@@ -283,6 +301,7 @@ def test_requests() -> None:
         redirects=False,
     )
     assert (step.retry.times, step.timeout_s) == (2, 5)
+    assert step_of("type: http, config: { url: 'https://example.com', retries: 0 }").retry.times == 0
 
 
 def test_what_cannot_be_lowered_is_prepared() -> None:

@@ -293,5 +293,15 @@ def test_what_a_script_says_is_kept_when_it_fails() -> None:
         "tail": "one\nERR ECONNRESET",
     }
     assert "exception" not in ghccli._failed(1, "429429 rows", "").weft_record
+    for transient in (
+        "503",
+        "The requested URL returned error: 503",
+        "HTTP/1.1 502 Bad Gateway",
+        "npm ERR! 429 Too Many",
+        "timed out",
+    ):
+        assert ghccli._failed(1, "", f"one\n{transient}\n").weft_record["exception"] == "Transient", transient
+    for other in ("504 passed, 2 failed", "Tests: 503 total", "took 429 ms", "no timeouts"):
+        assert "exception" not in ghccli._failed(1, other, "").weft_record, other
     assert ghccli._failed(-9, "", "").weft_record["kind"] == "killed"
     assert json.dumps(error.weft_record)

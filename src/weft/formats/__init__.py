@@ -222,7 +222,7 @@ def is_json(data: bytes, name: str) -> bool:
 
 def _recognise(value: Any, findings: Any) -> str:
     """The format that the content is in; empty if it is none, which is reported."""
-    if isinstance(value, dict) and isinstance(value.get("steps"), dict) and "workflow_id" not in value:
+    if isinstance(value, dict) and isinstance(value.get("steps"), dict) and not {"version", "workflow_id"} & value.keys():
         return "native"  # elsewhere steps are a list; most files end here, and nothing has been imported for the others
     from weft.formats import evolver, ghyaml, native, pml, wfformat
     from weft.formats.document import Where

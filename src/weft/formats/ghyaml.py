@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -16,16 +16,29 @@ from msgspec.structs import replace
 
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.flows import Sources
-from weft.formats.ghyaml_actions import OUTPUTS_MAX, AgentFile, Around, Limits, decision, is_inside, make, result_of
+from weft.formats.ghyaml_actions import AgentFile, Around, Limits, decision, is_inside, make, result_of
 from weft.formats.ghyaml_expression import Node
 from weft.formats.ghyaml_lowering import Known, Names
-from weft.formats.ghyaml_policies import GATE, NO_LIMITS, condition_of, first_cycle, may_skip, on_error_of, read_pools, retry_of
+from weft.formats.ghyaml_policies import (
+    GATE,
+    NO_LIMITS,
+    before,
+    check_step_retries,
+    condition_of,
+    first_cycle,
+    may_skip,
+    name_conditions,
+    on_error_of,
+    read_pools,
+    retry_of,
+    unused,
+)
 from weft.formats.ghyaml_reading import NEED_KEYS, Reading
 from weft.formats.ghyaml_steps import TYPES, Config, ConfigReader, condition_node, environment, references
 from weft.formats.ghyaml_templates import ENDINGS, FOLDERS, INSTANCE_KEYS, Bound, Template, is_instance, is_template, read_given
 from weft.formats.shapes import described, quoted
 from weft.model.tokens import shown
-from weft.model.workflow import Input, OnError, Pool, Step, Value, Workflow
+from weft.model.workflow import Breaker, Input, OnError, Pool, Step, Value, Workflow
 
 MAX_PARALLEL: Final = 4
 """What is documented when nothing else is given."""
@@ -61,12 +74,13 @@ STEP_KEYS: Final = (
     *("id", "name", "type", "config", *NEED_KEYS, "condition", "continueOnError", "parallel", "timeout", "retryOptions"),
     *("description", "metadata"),
 )
+WORKFLOW_FIELDS: Final = ("id", "name", "currentStepId", "startTime", "executionTime")
+"""What `{{workflow.…}}` knows."""
 PARALLEL_KEYS: Final = ("enabled", "maxConcurrency", "defaultMaxConcurrency", "resources")
 STEP_PARALLEL_KEYS: Final = ("enabled", "maxConcurrency", "resource", "isolateErrors")
 _EXAMPLE: Final = "{ id: hello, name: Hello, type: script, config: { command: date } }"
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
-_OF_CONDITION = re.compile(r"condition_([a-zA-Z0-9_-]+)_(result|triggered_steps)")
 ALONE: Final = "alone"
 """The pool of which a step that may not run beside others takes all, and each other step one."""
 
@@ -85,12 +99,14 @@ def recognises(value: Value) -> bool:
     if is_template(value) or is_instance(value):
         return True
     steps = value.get("steps") if isinstance(value, dict) else None
+    if isinstance(steps, dict):  # a mistake in a file of this system, which knows its cure
+        return any(isinstance(item, dict) and "type" in item and "config" in item for item in steps.values())
     if not isinstance(steps, list):
         return False
     if not steps:
         return "version" in value or "parallel" in value
     items = [item for item in steps if isinstance(item, dict)]
-    ours = [item for item in items if "type" in item and ("config" in item or "id" in item)]
+    ours = [item for item in items if sum(key in item for key in ("id", "type", "config")) > 1]
     return bool(ours) and not any("step_id" in item for item in items)
 
 
@@ -172,6 +188,8 @@ class _Read(msgspec.Struct, kw_only=True):
     limits: Limits = NO_LIMITS
     on_error: OnError = "stop"
     title: str = ""
+    breaker: Breaker | None = None
+    """What holds back its attempts, if none of its pools does."""
     alone: bool = False
     """It may not run beside others."""
     agent: AgentFile = AgentFile()
@@ -183,6 +201,10 @@ class _Loader:
         self.findings = reading.findings
         self.parallel = reading.mapping(workflow.get("parallel"), (*path, "parallel"), "parallel: { enabled: true }")
         self.variables: dict[str, Value] = reading.mapping(workflow.get("variables"), (*path, "variables"))
+        for name, value in self.variables.items():
+            if isinstance(value, str) and "{{" in value and reading.parameters is None:
+                hint = "write it where the variable is used"
+                reading.warn("W907", "`{{ }}` is text in `variables`", Where((*path, "variables", name)), hint)
         self.used: dict[str, None] = {}
         self.pools: dict[str, Pool] = {}
         self.agents: dict[str, AgentFile] = {}
@@ -201,6 +223,7 @@ class _Loader:
         read = self._steps()
         self._gate(read)
         ids = {step.id for step in read}
+        check_step_retries(self.reading, self.workflow.get("retryOptions"), ids, self.path)
         for step in read:
             self._refer(step, ids)
         for step in read:
@@ -331,13 +354,14 @@ class _Loader:
         conditions = [(step.condition, (*step.path, "condition"))] if step.condition else []
         nodes = [*step.config.nodes, *conditions, *self.env_nodes]
         for node, _ in nodes:
-            _name_conditions(node, ids)
+            name_conditions(node, ids)
         for root, keys, path in references(nodes):
             self._reference(step, root, keys, path, ids)
 
     def _reference(self, step: _Read, root: str, keys: list[Any], path: Path, ids: Iterable[str]) -> None:
         if root == "variables" and keys:
             self.used.setdefault(str(keys[0]))
+            self._report_hyphen(str(keys[0]), path)
             if keys[0] in ids and len(keys) > 1:
                 hint = f"write `steps.{keys[0]}.{keys[1]}`"
                 message = f"`{shown(str(keys[0]))}` is read as a variable, but there is a step of this name"
@@ -348,6 +372,9 @@ class _Loader:
             known = self.reading.parameters or {}
             hint = self.findings.suggest(str(keys[0]), known) or (f"it has {quoted(known)}" if known else "declare it there")
             self.reading.wrong(f"the template has no parameter `{shown(str(keys[0]))}`", path, hint, "W912")
+        if root == "workflow" and str(keys[0] if keys else "") not in WORKFLOW_FIELDS:
+            message = f"`workflow` has no `{shown(str(keys[0]))}`" if keys else "`workflow` is used without saying what of it"
+            self.reading.warn("W907", f"{message}: this is the empty text", Where(path), f"it has {quoted(WORKFLOW_FIELDS)}")
         if root != "steps" or not keys:
             return
         if keys[0] == step.id:
@@ -357,6 +384,13 @@ class _Loader:
             self.reading.wrong(f"there is no step `{shown(str(keys[0]))}`", path, hint, "W904")
         else:
             step.needs.setdefault(str(keys[0]), path)
+
+    def _report_hyphen(self, name: str, path: Path) -> None:
+        """`n-1` is the name of a variable; where there is `n`, it was meant to be less."""
+        given, (left, sign, right) = {*self.variables, *(self.asked.given or ())}, name.rpartition("-")
+        if sign and name not in given and left in given and (right.isdecimal() or right in given):
+            message = f"`{shown(name)}` is read as the name of one variable"
+            self.reading.warn("W907", message, Where(path), f"write `{shown(left)} - {shown(right)}` for a difference")
 
     def _report_cycle(self, read: list[_Read]) -> None:
         cycle = first_cycle({step.id: [need for need in step.needs if need != step.id] for step in read})
@@ -384,11 +418,11 @@ class _Loader:
                 self.reading.wrong(message, path, hint, "W905")
             resources[pool] = 1
         own = self.reading.timeout_s(step.fields, step.path)
+        retries = self.workflow.get("retryOptions")
+        retry, step.breaker = retry_of(self.reading, retries, step.fields, step.config, step.path, self.path)
         step.limits = Limits(
             timeout_s=own or step.config.timeout_s,
-            retry=retry_of(
-                self.reading, self.workflow.get("retryOptions"), step.fields, step.config.retries, step.path, self.path
-            ),
+            retry=retry,
             resources=resources,
             max_parallel=self.reading.count(step.parallel, "maxConcurrency", at),
         )
@@ -411,6 +445,11 @@ class _Loader:
             self.pools[alone] = Pool(slots=len(read))
             for step in read:
                 step.limits.resources[alone] = len(read) if step.alone else 1
+        for step in read:
+            if step.breaker and not any(self.pools[pool].breaker for pool in step.limits.resources):
+                circuit = unused(f"circuit-{step.id[:100]}", self.pools)
+                self.pools[circuit] = Pool(breaker=step.breaker)
+                step.limits.resources[circuit] = 1
         self.outputs = {step.id: result_of(step.id, known[step.id]) for step in read}
         needs = {step.id: list(step.needs) for step in read}
         skips = may_skip(needs, [step.id for step in read if step.condition or step.gates])
@@ -418,7 +457,7 @@ class _Loader:
         env = {**self.asked.variables, **{name: value for name, value in self.env.items() if isinstance(value, str)}}
         made, taken = list[Step](), set(known)
         for step in read:
-            names, told = Names(steps=known, parameters=parameters, env=env, step=step.id), _before(step.id, needs)
+            names, told = Names(steps=known, parameters=parameters, env=env, step=step.id), before(step.id, needs)
             holds, decider = [need for need in step.needs if need in forgiven], unused(f"{step.id[:100]}-condition", taken)
             decided = condition_of(step.condition, step.gates, list(step.needs), holds, names, decider)
             base = Step(
@@ -446,36 +485,3 @@ class _Loader:
         if name not in self.agents:
             self.agents[name] = read_agent(name, path, self.reading, self.sources)
         return self.agents[name]
-
-
-def _name_conditions(node: Any, ids: Iterable[str]) -> None:
-    """Turn the variables that conditions set (`condition_<id>_result`) into parts of what those steps leave behind."""
-    todo = [node]
-    while todo:
-        node = todo.pop()
-        if not isinstance(node, list):
-            continue
-        if node[:2] == ["path", "variables"] and node[2] and (found := _OF_CONDITION.fullmatch(str(node[2][0]))):
-            if found[1] in ids:
-                part = "result" if found[2] == "result" else "triggeredSteps"
-                node[1], node[2][0:1] = "steps", [found[1], part]
-        elif node[:1] != ["lit"]:
-            todo += node
-
-
-def unused(name: str, taken: Collection[str]) -> str:
-    """The name, or one like it that is free."""
-    while name in taken:
-        name += "-"
-    return name
-
-
-def _before(step: str, needs: Mapping[str, list[str]]) -> list[str]:
-    """The steps that have settled when this one starts, the nearest first."""
-    found: dict[str, None] = {}
-    level = needs[step]
-    while level and len(found) < OUTPUTS_MAX:
-        new = [id_ for id_ in dict.fromkeys(level) if id_ not in found]
-        found |= dict.fromkeys(new[: OUTPUTS_MAX - len(found)] if found else new)
-        level = [above for id_ in new for above in needs[id_]]
-    return list(found)

@@ -16,6 +16,10 @@ PROVIDER: Final = "openai"
 
 def read_agent(name: str, path: Path, reading: Reading, sources: Sources) -> AgentFile:
     """What the file says; nothing, with a warning, if there is none."""
+    if "{{" in name:
+        hint = "name one agent, or give each its own step with a `condition`"
+        reading.wrong("the agent must be known before the workflow runs", path, hint, "W913")
+        return AgentFile()
     if not name or "/" in name or "\0" in name or name.startswith("."):
         if name:
             reading.wrong(
@@ -23,7 +27,10 @@ def read_agent(name: str, path: Path, reading: Reading, sources: Sources) -> Age
             )
         return AgentFile()
     files = [f"{folder}{name}{ending}" for folder in FOLDERS for ending in (".yaml", ".yml")]
+    wrong = len(sources.problems)
     found = sources.document(files)
+    if found is None and len(sources.problems) > wrong:
+        return AgentFile()  # it cannot be read, which has been told
     if found is None:
         message = f"there is no file of the agent `{shown(name)}`: it is asked without a system prompt"
         hint = f"write it beside this file, as {quoted(files[2:3])}; $WEFT_MODEL names its model"

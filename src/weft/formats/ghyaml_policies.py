@@ -1,16 +1,17 @@
 """What becomes of a YAML workflow's failures, conditions, pools and retries in weft."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from weft.formats.document import Path, Where
-from weft.formats.ghyaml_actions import Limits
+from weft.formats.ghyaml_actions import OUTPUTS_MAX, Limits
 from weft.formats.ghyaml_expression import Node, paths_in
 from weft.formats.ghyaml_lowering import Names, NotLowered, reads_status, step_path, truth
 from weft.formats.ghyaml_reading import Reading
+from weft.formats.ghyaml_steps import Config
 from weft.formats.shapes import described
 from weft.model.cycle import find_cycle
 from weft.model.shape import NAME
@@ -27,12 +28,15 @@ RETRY_KEYS: Final = (
 )
 ATTEMPTS: Final = 3
 """What is documented where `retryOptions` does not say."""
+RETRIED: Final = ("script", "agent", "http")
+"""What else a step can be does nothing that may pass."""
 BREAKER_KEYS: Final = ("enabled", "failureThreshold", "resetTimeoutMs")
 TRANSIENT: Final = (
     *("timeout", "Transient", "HTTP429", "HTTP502", "HTTP503", "HTTP504"),
     *("ConnectError", "TimeoutException", "NetworkError", "ConnectionError", "TimeoutError"),
 )
 """What is tried again: what is documented as such, by the names that it has in weft."""
+_OF_CONDITION = re.compile(r"condition_([a-zA-Z0-9_-]+)_(result|triggered_steps)")
 
 
 # ---- failure ----
@@ -109,12 +113,28 @@ def condition_of(
     return Decided(condition=whole, before=before if own.startswith(step_path(decider)) else None)
 
 
+def name_conditions(node: Any, ids: Iterable[str]) -> None:
+    """Turn the variables that conditions set (`condition_<id>_result`) into parts of what those steps leave behind."""
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        if not isinstance(node, list):
+            continue
+        if node[:2] == ["path", "variables"] and node[2] and (found := _OF_CONDITION.fullmatch(str(node[2][0]))):
+            if found[1] in ids:
+                part = "result" if found[2] == "result" else "triggeredSteps"
+                node[1], node[2][0:1] = "steps", [found[1], part]
+        elif node[:1] != ["lit"]:
+            todo += node
+
+
 # ---- pools ----
 
 
 def read_pools(reading: Reading, given: Value, retry: Value, path: Path) -> dict[str, Pool]:
     at = (*path, "parallel", "resources")
-    breaker = _breaker(reading, retry, (*path, "retryOptions"))
+    wanted = retry.get("circuitBreaker") if isinstance(retry, dict) else None
+    breaker = None if wanted is None else _breaker(reading, wanted, (*path, "retryOptions", "circuitBreaker"))
     pools = {}
     for name in reading.mapping(given, at, "resources: { cpu: 2 }"):
         if not re.fullmatch(NAME, name):
@@ -125,24 +145,42 @@ def read_pools(reading: Reading, given: Value, retry: Value, path: Path) -> dict
     return pools
 
 
-def _breaker(reading: Reading, retry: Value, path: Path) -> Breaker | None:
-    given = retry.get("circuitBreaker") if isinstance(retry, dict) else None
-    at = (*path, "circuitBreaker")
-    if given is None or given is False:
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name, or one like it that is free."""
+    while name in taken:
+        name += "-"
+    return name
+
+
+def _breaker(reading: Reading, given: Value, path: Path) -> Breaker | None:
+    """What `circuitBreaker` says; None if it is off."""
+    if given is False:
         return None
-    fields = {} if given is True else reading.mapping(given, at)
-    reading.check_keys(fields, BREAKER_KEYS, at, "`circuitBreaker`")
-    if reading.flag(fields, "enabled", at) is False:
+    fields = {} if given is True else reading.mapping(given, path)
+    reading.check_keys(fields, BREAKER_KEYS, path, "`circuitBreaker`")
+    if reading.flag(fields, "enabled", path) is False:
         return None
-    failures = reading.count(fields, "failureThreshold", at) or 5
-    return Breaker(failures=failures, cooldown_s=_ms(reading, fields, at, "resetTimeoutMs", 60_000) / 1000)
+    failures = reading.count(fields, "failureThreshold", path) or 5
+    return Breaker(failures=failures, cooldown_s=_ms(reading, fields, path, "resetTimeoutMs", 60_000) / 1000)
 
 
 # ---- retries ----
 
 
-def retry_of(reading: Reading, whole: Value, fields: Mapping[str, Value], retries: int, path: Path, root: Path) -> Retry:
-    """What the file says of its attempts, the step last. Nothing is tried again where nothing is said of it."""
+def check_step_retries(reading: Reading, whole: Value, steps: Collection[str], root: Path) -> None:
+    """Whether `stepSpecificRetry` speaks of steps that there are."""
+    path = (*root, "retryOptions", "stepSpecificRetry")
+    given = whole.get("stepSpecificRetry") if isinstance(whole, dict) else None
+    for id_ in given if isinstance(given, dict) else ():
+        if id_ not in steps:
+            hint = reading.findings.suggest(id_, steps) or "remove it"
+            reading.findings.add("W904", f"there is no step `{shown(id_)}` to try again", Where((*path, id_), "key"), hint=hint)
+
+
+def retry_of(
+    reading: Reading, whole: Value, fields: Mapping[str, Value], config: Config, path: Path, root: Path
+) -> tuple[Retry, Breaker | None]:
+    """What the file says of the attempts of a step, the step last; and what else holds them back, where they are so many."""
     everywhere, id_ = (*root, "retryOptions"), str(fields.get("id"))
     of_all = reading.mapping(whole, everywhere)
     by_step = reading.mapping(of_all.get("stepSpecificRetry"), (*everywhere, "stepSpecificRetry"))
@@ -158,20 +196,23 @@ def retry_of(reading: Reading, whole: Value, fields: Mapping[str, Value], retrie
         """Where a key is given, the step first."""
         return next(((layer, at) for layer, at in layers if key in layer), layers[-1])
 
-    if retries and not layers[0][0] and not layers[1][0]:
-        return Retry(times=retries, when=TRANSIENT)
+    if config.retries is not None and not layers[0][0] and not layers[1][0]:
+        return Retry(times=config.retries, when=TRANSIENT), None
     layer, at = said("enableRetry")
-    if reading.flag(layer, "enableRetry", at) is False or not any(layer for layer, _ in layers):
-        return Retry()
+    if reading.flag(layer, "enableRetry", at) is False or config.type not in RETRIED:
+        return Retry(), None
     layer, at = said("maxAttempts")
     attempts = reading.count(layer, "maxAttempts", at) or ATTEMPTS
-    return Retry(
+    retry = Retry(
         times=attempts - 1,
         delay_s=_ms(reading, *said("initialDelayMs"), "initialDelayMs", 1000) / 1000,
         max_delay_s=_ms(reading, *said("maxDelayMs"), "maxDelayMs", 10_000) / 1000,
         factor=max(1.0, _ms(reading, *said("backoffMultiplier"), "backoffMultiplier", 2)),
         when=TRANSIENT,
     )
+    layer, at = said("circuitBreaker")
+    breaker = _breaker(reading, layer.get("circuitBreaker"), (*at, "circuitBreaker"))
+    return retry, breaker if breaker and attempts > breaker.failures else None
 
 
 def _ms(reading: Reading, fields: Mapping[str, Value], path: Path, key: str, otherwise: float) -> float:
@@ -185,7 +226,7 @@ def _ms(reading: Reading, fields: Mapping[str, Value], path: Path, key: str, oth
     return value
 
 
-# ---- cycles ----
+# ---- what is before what ----
 
 
 def first_cycle(needs: Mapping[str, Sequence[str]]) -> list[str]:
@@ -194,3 +235,14 @@ def first_cycle(needs: Mapping[str, Sequence[str]]) -> list[str]:
     number: dict[str, Any] = {id_: n for n, id_ in enumerate(ids)}
     cycle = find_cycle([[number[need] for need in needs[id_] if need in number] for id_ in ids])
     return [ids[n] for n in cycle] if cycle else []
+
+
+def before(step: str, needs: Mapping[str, list[str]]) -> list[str]:
+    """The steps that have settled when this one starts, the nearest first."""
+    found: dict[str, None] = {}
+    level = needs[step]
+    while level and len(found) < OUTPUTS_MAX:
+        new = [id_ for id_ in dict.fromkeys(level) if id_ not in found]
+        found |= dict.fromkeys(new[: OUTPUTS_MAX - len(found)] if found else new)
+        level = [above for id_ in new for above in needs[id_]]
+    return list(found)

@@ -141,7 +141,7 @@ class Reading:
             self.wrong(f"`timeout` cannot be {shown(str(value))}", at, "it is a number of milliseconds, or is not given")
             return otherwise
         if self.timeout_unit == "ms" and value <= LIKELY_SECONDS_MAX:
-            hint = f"write `{value * 1000:g}`, or read the file with `--timeout-unit s`, if these are seconds"
+            hint = f"write `{value * 1000:.12g}`, or read the file with `--timeout-unit s`, if these are seconds"
             message = f"`timeout: {value:g}` is in milliseconds: it ends after {value / 1000:g} seconds"
             self.warn("W910", message, Where(at), hint)
         return value * UNITS_S[self.timeout_unit]

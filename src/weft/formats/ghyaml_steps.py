@@ -5,6 +5,7 @@ the configuration as a tree. Agents and requests are actions of weft; where thei
 they are the second of two steps of a sub-workflow.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -54,7 +55,8 @@ class Config(msgspec.Struct, kw_only=True):
     plain: dict[str, Value] = {}
     nodes: list[tuple[Node, Path]] = []
     timeout_s: float | None = None
-    retries: int = 0
+    retries: int | None = None
+    """Of a request, if it says so."""
     seconds: float | None = None
     """Of a delay that is known now."""
     triggers: dict[bool, list[tuple[str, Path]]] = {}
@@ -186,8 +188,8 @@ class ConfigReader:
         self.config.tree = {"m": {key: self.tree(value, key) for key, value in self.config.plain.items()}}
         self.config.plain |= {"method": method, "redirects": self.reading.flag(self.fields, "followRedirects", self.path)}
         self.config.plain["expect"] = self._statuses()
-        if self.fields.get("retries") not in (None, 0):
-            self.config.retries = self.reading.count(self.fields, "retries", self.path) or 0
+        if (retries := self.fields.get("retries")) is not None:
+            self.config.retries = 0 if retries == 0 else self.reading.count(self.fields, "retries", self.path)
 
     def _statuses(self) -> tuple[int, ...]:
         given = self.fields.get("validateStatus")
@@ -248,6 +250,8 @@ class ConfigReader:
             self._wrong(f"`{keys[-1]}` is {described(given)}, where a condition must be", *keys, hint=_EXAMPLE)
             return {"e": ["lit", False]}
         named = next((key for key in ("operator", "type", "op") if isinstance(given.get(key), str)), "")
+        if not named and len(given) > 1:
+            self._wrong(f"a test has one operator, and this has {quoted(given)}", *keys, hint="and: { conditions: [ … ] }")
         operator, inside, at = (given[named], given, keys) if named else next((k, v, (*keys, k)) for k, v in given.items())
         if operator not in (*_ROWS, *_COMPARISONS):
             hint = self.reading.findings.suggest(operator, (*_ROWS, *_COMPARISONS)) or _EXAMPLE
@@ -258,6 +262,9 @@ class ConfigReader:
         if not isinstance(inside, dict):
             self._wrong(f"`{operator}` is {described(inside)}, where `left` and `right` must be", *at, hint=_EXAMPLE)
             return {"e": ["lit", False]}
+        self.reading.check_keys(inside, ("left", "right", *[named] * bool(named)), (*self.path, *at), f"`{operator}`")
+        if operator.endswith("matches"):
+            self._check_pattern(inside.get("right"), *at, "right")
         for side in ("left", "right")[: 1 if operator.endswith("exists") else 2]:
             if side not in inside:
                 self._wrong(f"`{operator}` has no `{side}`", *at, hint=_EXAMPLE)
@@ -274,6 +281,15 @@ class ConfigReader:
                 self.config.nodes.append((node, (*self.path, *keys)))
                 return {"t": [{"e": node}]}
         return self.tree(value, *keys)
+
+    def _check_pattern(self, pattern: Value, *keys: str | int) -> None:
+        if isinstance(pattern, str) and "{{" not in pattern:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                self._wrong(
+                    f"`{shown(pattern)}` is no pattern: {error}", *keys, hint="a sign that stands for itself has `\\` before it"
+                )
 
     def _row(self, operator: str, inside: Value, *keys: str | int) -> dict[str, Any]:
         within = isinstance(inside, dict) and "conditions" in inside

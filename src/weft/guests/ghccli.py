@@ -31,8 +31,13 @@ ITEM_BYTES_MAX = 100 << 10
 """Of one argument or variable: the kernel takes 128 KiB, with what else belongs to it."""
 TAIL_CHARS_MAX = 4096
 """Of what a failed script wrote, kept with the failure."""
-TRANSIENT = re.compile(r"ECONNRESET|ENOTFOUND|ETIMEDOUT|\btime(?:d )?out\b|\b(?:429|502|503|504)\b", re.I)
-"""What a script says when trying again makes sense."""
+TRANSIENT = re.compile(
+    r"ECONNRESET|ENOTFOUND|ETIMEDOUT|\btime(?:d )?out\b"
+    r"|(?:\b(?:http\S*|status|code|error|err|got|returned|response|answered|with|failed)|^)\W{0,3}"
+    r"(?:429|502|503|504)\b(?! \w+ed\b)",
+    re.I | re.M,
+)
+"""What a script says when trying again makes sense: not that 503 tests passed."""
 
 
 def _sibling(name: str) -> ModuleType:

@@ -41,8 +41,8 @@ GHYAML_CODES: Final[dict[str, Code]] = {
     ),
     "W907": Code(
         "an expression of a YAML workflow that cannot be read",
-        "What stands in `{{ }}` or in `condition` breaks the grammar, names a function that there is not, or cannot be known "
-        "before the step starts.",
+        "What stands in `{{ }}` or in `condition` breaks the grammar, names a function that there is not, is too long, or "
+        "means something else than it seems to.",
         "Correct it at the place. A step of type `condition` can ask for anything, as it runs itself.",
     ),
     "W908": Code(
