@@ -390,6 +390,12 @@ def _say_if_changed(created: f.RunCreated, say: Callable[[str], None]) -> None:
         say(f"{named} changed since run {created.run} began; the run goes on with what it began with")
 
 
+def _read_answer(value: Value, gate: str, state: State) -> f.GateAnswered:
+    from weft.formats.answers import read_answer
+
+    return read_answer(value, gate, state)
+
+
 def _drive(
     state: State,
     folder: Path,
@@ -417,7 +423,6 @@ def _drive(
     attached = f.EngineAttached(at=0.0, pid=pid, host=host, limits=options.limits, version=__version__, stays=stays)
     work = with_injected(workflow, state, facts)
     opening = [fact for fact in facts if isinstance(fact, f.RunCreated | f.RetryRequested)]
-    rest = [fact for fact in facts if fact not in opening]
     known = {state.graph.ids[i]: taken.parts for i, taken in state.prints.items()}
     book = SuccessBook(Index(folder.parents[1]), folder.parents[1], workflow.name, folder.name, known)
     noted = state.created or facts[0]
@@ -431,11 +436,12 @@ def _drive(
                 journal=journal,
                 store=store,
                 runners=lambda: make_runners(work, folder, options.limits, options.say, options.recorder),
-                first=[*opening, attached, *rest],
+                first=[*opening, attached, *(fact for fact in facts if fact not in opening)],
                 outputs=outputs or {},
                 secrets=secrets,
                 successes=book,
                 gauge=make_gauge(options.limits),
+                read_answer=_read_answer,
                 slots=slots,
                 observers=options.observers,
                 grace_s=options.grace_s,

@@ -6,7 +6,8 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from weft.core.facts import Fact
+from weft.core.facts import Fact, GateAnswered
+from weft.core.state import State
 from weft.model.output import ErrorRecord, Output, OutputForm, Usage
 from weft.model.workflow import Action, Value
 
@@ -100,6 +101,12 @@ class Successes(Protocol):
     def last(self, step: str) -> Success | None:
         """The newest success of exactly this step."""
         ...
+
+
+# ---- gates ----
+
+ReadAnswer: TypeAlias = Callable[[Value, str, State], GateAnswered]
+"""What a value says at this gate of the run. Raises ValueError with what is wrong with it."""
 
 
 # ---- runners and executors ----

@@ -61,6 +61,60 @@ def test_an_answer_that_does_not_fit_changes_nothing(weft: Weft) -> None:
     weft("approve")
 
 
+ANSWERED = """
+steps:
+  judge: { run: 'echo "$said"', with: { said: '%s' }, output: json, on_error: continue }
+  act:
+    run: echo "$day"
+    with: { day: monday }
+    gate: { message: today?, answer: "${{ steps.judge.output }}", on_timeout: approve }
+  more: { run: echo more, needs: act }
+outputs: { act: "${{ steps.act.output }}", more: "${{ steps.more.output }}" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "outputs", "reason"),
+    [
+        ({"decision": "modify", "arguments": {"day": "$(x)"}}, 0, {"act": "$(x)", "more": "more"}, ""),
+        ({"decision": "approve", "skip": ["more"]}, 0, {"act": "monday", "more": None}, ""),
+        ({"decision": "reject", "reason": "no"}, 4, {"act": None, "more": None}, "no"),
+        (None, 0, {"act": "monday", "more": "more"}, "there is no answer"),
+        ([], 0, {"act": "monday", "more": "more"}, "this is no answer: Expected `object`, got `array`"),
+        ("", 0, {"act": "monday", "more": "more"}, "there is no answer (the output is empty"),
+        (
+            {"decision": "approve", "tasks": [{"id": "x", "tool": "a:b"}]},
+            0,
+            {"act": "monday", "more": "more"},
+            "the run has no server `a`",
+        ),
+    ],
+)
+def test_a_step_can_give_the_answer(weft: Weft, said: object, code: int, outputs: dict[str, str | None], reason: str) -> None:
+    """What a person could have said; what is none is silence. Nobody is waited for."""
+    weft.write("w.yaml", ANSWERED % ("" if said == "" else json.dumps(said)))
+    plan = weft("plan", "w.yaml").out
+    assert "gate with its own answer, else approve" in plan
+    assert "for a person" not in plan
+    assert weft("run", "w.yaml", code=code).outputs == outputs
+    (gate,) = json.loads(weft("show", "--json").out)["gates"]
+    assert gate["answer"]["by"] == "judge"
+    assert gate["answer"]["answer"] == ("reject" if code else "approve")
+    assert gate["answer"]["reason"].startswith(reason)
+
+
+def test_other_steps_are_left_out_and_added_at_any_gate(weft: Weft) -> None:
+    weft.write(
+        "w.yaml", "steps: { a: { run: echo a, gate: before }, b: { run: echo b, needs: a }, c: { run: sleep 0, needs: b } }"
+    )
+    weft.write("more.yaml", 'steps: { x: { run: echo "$a", with: { a: "${{ steps.a.output }}" } } }')
+    weft("run", "w.yaml", code=3)
+    assert "`zz`" in weft("approve", "--skip", "zz", code=2).err
+    weft("approve", "--skip", "b", "--inject", "more.yaml")
+    steps = {step["step"]: step["status"] for step in json.loads(weft("show", "--json").out)["steps"]}
+    assert steps == {"a": "succeeded", "b": "skipped", "c": "skipped", "x": "succeeded"}
+
+
 def test_a_changed_value_is_used_also_after_the_engine_died(weft: Weft) -> None:
     weft.write(
         "w.yaml",

@@ -28,6 +28,8 @@ what happened is only noted, `dropped` if not even that. A line without an arrow
     a output, a output broken              that of a sub-workflow was evaluated
     a opened, layer#0 opened, a opened broken
                                            what is asked at a gate was evaluated
+    a opened approve skip c, a opened without
+                                           so was the answer that it has by itself, or there is none
     approve a, reject a, approve a form n=1 with day=x, approve layer#0 skip c inject n:b replan
                                            an answer to a gate; `n:b` is a new step that needs b
     outputs, outputs broken                those of the run were evaluated
@@ -132,6 +134,12 @@ class Story:
                 yield f.EngineAttached(at=0.0, pid=1, host="h", limits=self.limits, stays=bool(stays))
             case ["approve" | "reject" as said, gate, *more]:
                 yield _answered(said, gate, more)
+            case [gate, "opened", "without"]:
+                yield f.GateOpened(at=0.0, gate=gate, message="Yes?", by="judge", unsaid="there is no answer")
+            case [gate, "opened", "approve" | "reject" as said, *more]:
+                yield f.GateOpened(
+                    at=0.0, gate=gate, message="Yes?", by="judge", said=_answered(said, gate, [*more, "by", "judge"])
+                )
             case [gate, "opened", *broken]:
                 yield f.GateOpened(at=0.0, gate=gate, message="Yes?", error=_error("input") if broken else None)
             case ["crash"]:

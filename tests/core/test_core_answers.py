@@ -46,7 +46,8 @@ def open_gates() -> Story:
         (f.GateAnswered(at=0.0, gate="gate", answer="approve", inputs={"dy": 1}), "`dy` in its `with`; did you mean `day`?"),
         (f.GateAnswered(at=0.0, gate="gate", answer="approve", inputs={"zz": 1}), "step `gate` has no `zz` in its `with`"),
         (f.GateAnswered(at=0.0, gate="gate", answer="reject", inputs={"day": 1}), "`with` is changed with an approval only"),
-        (f.GateAnswered(at=0.0, gate="gate", answer="approve", skip=["b"]), "at a gate between layers, and `gate` is none"),
+        (f.GateAnswered(at=0.0, gate="gate", answer="reject", skip=["b"]), "skipped and injected with an approval only"),
+        (f.GateAnswered(at=0.0, gate="gate", answer="approve", skip=["a"]), "step `a` has begun and cannot be skipped"),
     ],
 )
 def test_an_answer_that_is_wrong_is_refused_with_the_reason(answer: f.GateAnswered, says: str) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from story import Story, flow, step
@@ -229,6 +229,7 @@ def test_each_second_in_the_queue_has_a_cause(seed: int) -> None:
     workflow = replace(simulator.workflow, steps=tuple(steps), resources=alone, timeout_s=None, budget=None)
     simulator = Simulator(seed, workflow=workflow, faults=simulator.faults)
     found = numbers(simulator.play())
+    assume(not any(isinstance(fact, f.StepsSkipped) and fact.reason == "gate" for fact in simulator.facts))
     found.held_s.pop("backoff", None)
     found.held_s.pop("gate", None)  # who waits there is in no queue yet
     assert sum(found.held_s.values()) == pytest.approx(sum(step.queue_s for step in found.steps))

@@ -1,14 +1,13 @@
 """Workflows of PML: what they say is what the workflow says."""
 
 import json
-from typing import Any
 
 import pytest
 from pml_kit import SEEDS, layers, task
 
 from weft.formats import Loaded, Outside, load
 from weft.formats.emit import imported
-from weft.model.workflow import Agent, Approve, Flow, Pool, Python, Rate, Server, Step, Tool, Value, Workflow
+from weft.model.workflow import Agent, Approve, Flow, Pool, Rate, Server, Step, Tool, Value, Workflow, asks_people
 
 SERVERS = {"work": {"command": "work-server", "args": ["--x"]}}
 
@@ -188,22 +187,19 @@ def test_a_checkpoint_of_a_person() -> None:
 
 def test_a_checkpoint_of_an_agent() -> None:
     checkpoint = {"type": "AIL", "prompt": "Is {kind} safe?", "fallback": "reject"}
-    found = steps([task("list"), task(arguments={"kind": "$list.result"}, checkpoint=checkpoint)])
-    ask, decide = found["a:ask"], found["a:decision"]
+    tasks = [task("list"), task(arguments={"kind": "$list.result"}, condition="list.n > 1", checkpoint=checkpoint), task("b")]
+    found = steps(tasks)
+    ask, gate = found["a:ask"], found["a"].gate
     assert isinstance(ask.action, Agent)
     assert (ask.needs, ask.timeout_s, ask.on_error) == (("list",), 60.0, "continue")
-    assert (decide.needs, found["a"].needs) == (("a:ask",), ("list", "a:decision"))
-    assert isinstance(decide.action, Python)
-    space: dict[str, Any] = {}
-    exec(decide.action.code, space)
-    yes = {"decision": "approve", "reason": "fine"}
-    assert space["run"](answer=yes, fallback="reject", error="") == yes
-    for said in ({"answer": {"decision": "reject", "reason": "odd"}}, {"answer": None}):
-        with pytest.raises(
-            PermissionError, match=r"rejected: (odd|the agent gave no answer \(down\), for which the file says `reject`)"
-        ):
-            space["run"](**said, fallback="reject", error="down")
-    assert space["run"](answer=None, fallback="approve", error="down")["decision"] == "approve"
+    assert (ask.condition, found["a"].needs) == (found["a"].condition, ("list", "a:ask"))
+    assert ask.inputs["others"] == [{"id": "b", "tool": "work:work", "dependsOn": []}]
+    assert gate is not None
+    assert (gate.answer, gate.on_timeout, gate.timeout_s) == ("${{ steps['a:ask'].output }}", "reject", None)
+    approving = steps([task(checkpoint={**checkpoint, "fallback": "approve"})])["a"].gate
+    assert approving is not None
+    assert approving.on_timeout == "approve"
+    assert not asks_people(workflow(tasks))
 
 
 def test_servers_come_from_a_file_of_their_own() -> None:

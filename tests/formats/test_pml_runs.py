@@ -14,12 +14,13 @@ from weft.formats import load
 from weft.formats.emit import imported
 from weft.model.workflow import Value
 
+SERVERS = ("work", "filesystem")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A project whose servers are stand-ins, allowed by their user."""
-    names = ("work", "filesystem")
-    servers = {name: {"command": sys.executable, "args": [str(STAND_IN), name]} for name in names}
+    servers = {name: {"command": sys.executable, "args": [str(STAND_IN), name]} for name in SERVERS}
     (tmp_path / "mcp-servers.json").write_text(json.dumps({"mcpServers": servers}))
     for name in "abc":
         (tmp_path / f"{name}.json").write_text(json.dumps({name: 1}))
@@ -124,6 +125,20 @@ def test_replanning_after_a_layer(folder: Path) -> None:
     }
 
 
+def test_replanning_with_tasks(folder: Path) -> None:
+    """In the words of the file itself, as `new_tasks` are."""
+    waiting = run(folder, SEEDS / "validation.json", code=3)
+    more = folder / "more.json"
+    more.write_text(json.dumps({"tasks": [task("other", tool="work:say", arguments={"text": "$fetch.result.name"})]}))
+    done = json.loads(weft(folder, "approve", waiting["workflow_id"], "--replan", "--inject", str(more)).stdout)
+    assert [(result["taskId"], result["status"]) for result in done["results"]] == [
+        ("fetch", "success"),
+        ("publish", "skipped"),
+        ("other", "success"),
+    ]
+    assert done["results"][1]["error"] == "left out at the checkpoint layer#0"
+
+
 def test_a_failure_keeps_back_what_depends_on_it_alone(folder: Path) -> None:
     file = write(
         folder,
@@ -188,9 +203,75 @@ def test_an_agent_decides(folder: Path) -> None:
     yes = json.loads(weft(folder, "run", "-y", str(file), WEFT_MODEL="test:").stdout)
     assert [result["status"] for result in yes["results"]] == ["success", "success"]
     nobody = {"WEFT_MODEL": "openai:x", "OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
-    no = json.loads(weft(folder, "run", "-y", str(file), code=1, **nobody).stdout)
+    no = json.loads(weft(folder, "run", "-y", str(file), code=4, **nobody).stdout)
     assert [result["status"] for result in no["results"]] == ["success", "cancelled"]
-    assert "rejected: the agent gave no answer" in no["results"][1]["error"]
+    assert no["results"][1]["error"].startswith("rejected: there is no answer (`openai:x`")
+    assert no["reason"] == no["results"][1]["error"]
+
+
+EXTRA = {"id": "extra", "tool": "work:say", "arguments": {"text": "$list.result.name"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "outcome"),
+    [
+        ({"decision": "reject"}, 4, {"list": "success", "delete": "cancelled", "after": "skipped", "other": "success"}),
+        ({"decision": "approve"}, 0, {"list": "success", "delete": "x", "after": "x", "other": "success"}),
+        (
+            {"decision": "modify", "arguments": {"text": "y"}},
+            0,
+            {"list": "success", "delete": "y", "after": "y", "other": "success"},
+        ),
+        (
+            {"decision": "approve", "skip": ["after", "list"], "tasks": [EXTRA]},
+            0,
+            {"list": "success", "delete": "x", "after": "skipped", "other": "success", "extra": "list"},
+        ),
+        (
+            {"decision": "replan", "tasks": [EXTRA]},
+            0,
+            {"list": "success", "delete": "skipped", "after": "skipped", "other": "success", "extra": "list"},
+        ),
+        (  # what cannot be an answer is none, and then the file says `reject`
+            {"decision": "approve", "tasks": [{**EXTRA, "tool": "other:say"}]},
+            4,
+            {"list": "success", "delete": "cancelled", "after": "skipped", "other": "success"},
+        ),
+    ],
+)
+def test_what_an_agent_can_answer(folder: Path, answer: dict[str, Any], code: int, outcome: dict[str, str]) -> None:
+    """Tasks that it adds are called like those of the file, with the results that they refer to."""
+    ail = {"type": "AIL", "prompt": "what about it?"}
+    file = write(
+        folder,
+        task("list", arguments={"name": "list"}),
+        task("delete", tool="work:say", arguments={"text": "x"}, dependsOn=["list"], checkpoint=ail),
+        task("after", tool="work:say", arguments={"text": "$delete.result"}),
+        task("other", arguments={"name": "other"}),
+    )
+    model = "test:" + json.dumps({"reason": "so", **answer})
+    told = json.loads(weft(folder, "run", "-y", str(file), code=code, WEFT_MODEL=model).stdout)
+    found = {result["taskId"]: result["status"] for result in told["results"]}
+    found |= {result["taskId"]: result["output"]["result"] for result in told["results"] if "result" in result.get("output", ())}
+    assert found == outcome
+
+
+def test_a_task_that_was_added_asks_a_person_where_others_of_its_server_do(folder: Path) -> None:
+    ail = {"type": "AIL", "prompt": "what about it?"}
+    file = write(
+        folder,
+        task("judged", tool="work:say", arguments={"text": "x"}, checkpoint=ail),
+        task("asked", tool="filesystem:say", arguments={"text": "x"}, metadata={"approvalMode": "hil"}),
+    )
+    extra = [{"id": f"extra_{n}", "tool": f"{server}:say", "arguments": {"text": "$(x)"}} for n, server in enumerate(SERVERS)]
+    model = "test:" + json.dumps({"decision": "approve", "reason": "so", "skip": ["asked"], "tasks": extra})
+    waiting = json.loads(weft(folder, "run", "-y", str(file), code=3, WEFT_MODEL=model).stdout)
+    assert waiting["pending"] == ["extra_1"]
+    assert {result["taskId"]: result["status"] for result in waiting["layer_results"]} == {
+        "judged": "success",
+        "asked": "skipped",
+        "extra_0": "success",
+    }
 
 
 def test_permissions_say_who_is_asked_about(folder: Path) -> None:

@@ -40,9 +40,9 @@ LISTED_MAX: Final = 1_000
 @_reason
 @click.option("--form", "form_pairs", multiple=True, metavar="KEY=VALUE", help="A field of the form.")
 @click.option("--with", "with_pairs", multiple=True, metavar="KEY=VALUE", help="Change a value of the step's `with`.")
-@click.option("--skip", "steps", multiple=True, metavar="STEP", help="Between layers: leave this step out.")
-@click.option("--inject", "files", multiple=True, metavar="FILE", help="Between layers: add the steps of this file to the run.")
-@click.option("--replan", is_flag=True, help="Between layers: leave out all that has not begun.")
+@click.option("--skip", "steps", multiple=True, metavar="STEP", help="Leave this step out, which has not begun.")
+@click.option("--inject", "files", multiple=True, metavar="FILE", help="Add the steps of this file to the run.")
+@click.option("--replan", is_flag=True, help="Leave out all that has not begun, the step of the gate included.")
 @click.option("--done", is_flag=True, help="Of an interrupted step: its work is done, it need not run again; its output is null.")
 @_record
 @_list

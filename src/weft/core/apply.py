@@ -234,6 +234,8 @@ def _gate_opened(state: State, fact: f.GateOpened) -> None:
 def _gate_answered(state: State, fact: f.GateAnswered) -> None:
     state.answers[fact.gate] = fact
     i = state.graph.index.get(fact.gate)
+    if i is None or fact.skip or fact.inject:
+        state.plan = fact
     if i is not None:
         move(state, i, Event.ANSWERED)
         state.unblocked_seq[i] = state.seq
@@ -242,7 +244,6 @@ def _gate_answered(state: State, fact: f.GateAnswered) -> None:
             state.prints.pop(i, None)  # it is asked anew whether that has been done before
         return
     del state.asking[fact.gate]
-    state.plan = fact
     if fact.answer == "approve":
         state.passed = state.front
         state.front_seq = state.seq
@@ -272,6 +273,7 @@ def _steps_ready(state: State, fact: f.StepsReady) -> None:
 def _steps_added(state: State, fact: f.StepsAdded) -> None:
     if fact.steps or not fact.parent:
         state.agenda.extend(state.grow(fact.steps, state.graph.index.get(fact.parent), fact.layer))
+        state.halt_due |= fact.layer in state.stopped_layers  # what joins a layer that was stopped is given up with it
         return
     parent = state.graph.index[fact.parent]
     _expand(state, parent, state.steps[parent], fact.keys)

@@ -231,21 +231,26 @@ class RetryRequested(Base, frozen=True, omit_defaults=True, kw_only=True):
 
 class GateOpened(Base, frozen=True, omit_defaults=True, kw_only=True):
     """A person is asked: what, with what to look at, and until when an answer counts. Steps call their gate by their id, that
-    after layer n is `layer#n`. With `error` when the question could not be evaluated: then nobody is asked."""
+    after layer n is `layer#n`. With `error` when the question could not be evaluated: then nobody is asked. Of a gate with an
+    `answer` of its own, `by` tells whose that is; it comes along as `said`, or why there is none as `unsaid`, neither of which
+    is kept."""
 
     gate: str
     message: str = ""
     show: Value = None
     until: float | None = None
     error: ErrorRecord | None = None
+    by: str = ""
+    said: "GateAnswered | None" = None
+    unsaid: str = ""
 
 
 class GateAnswered(Base, frozen=True, omit_defaults=True, kw_only=True):
     """What somebody answered, or what silence means (then `by` is empty). The first answer to a gate is the only one.
 
-    `form`: its fields. `inputs`: what replaces values of the step's `with`. At a gate between layers: `skip` names steps that
-    shall not run (with `replan`, all that has not begun), `inject` are new steps. `id` is chosen by whoever answers, and tells
-    the own answer from others.
+    `form`: its fields. `inputs`: what replaces values of the step's `with`. `skip` names steps that shall not run (with
+    `replan`, all that has not begun), `inject` are new steps. `id` is chosen by whoever answers, and tells the own answer from
+    others.
     """
 
     gate: str

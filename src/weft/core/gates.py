@@ -85,7 +85,18 @@ def admit_opening(turn: Turn, fact: f.GateOpened) -> None:
         fail(turn, state.graph.index[fact.gate], fact.error)
     else:
         until = None if question.timeout_s is None else turn.now + question.timeout_s
-        turn.emit(msgspec.structs.replace(fact, until=until))
+        turn.emit(msgspec.structs.replace(fact, until=until, said=None, unsaid=""))
+        if question.answer is not None:
+            _take_given(turn, fact, question)
+
+
+def _take_given(turn: Turn, fact: f.GateOpened, question: Approve) -> None:
+    """The gate has an answer of its own. One that does not count is as good as none."""
+    wrong = refusal(turn.state, fact.said, turn.now) if fact.said else fact.unsaid
+    if fact.said is None or wrong:
+        answer(turn, f.GateAnswered(at=turn.now, gate=fact.gate, answer=question.on_timeout, by=fact.by, reason=wrong))
+    else:
+        answer(turn, fact.said)
 
 
 # ---- answers ----
@@ -102,9 +113,7 @@ def refusal(state: State, fact: f.GateAnswered, now: float) -> str:
         return f"the time to answer `{fact.gate}` is over"
     question = question_at(state, fact.gate)
     assert question is not None
-    layer = fact.gate not in state.graph.index
-    found = [*_wrong_form(question, fact), *(_wrong_plan(state, fact) if layer else _wrong_inputs(state, fact))]
-    return "; ".join(found)
+    return "; ".join([*_wrong_form(question, fact), *_wrong_inputs(state, fact), *_wrong_plan(state, fact)])
 
 
 def _not_asked(state: State, gate: str) -> str:
@@ -126,10 +135,12 @@ def _wrong_form(question: Approve, fact: f.GateAnswered) -> Iterator[str]:
 
 
 def _wrong_inputs(state: State, fact: f.GateAnswered) -> Iterator[str]:
-    if fact.skip or fact.replan or fact.inject:
-        yield f"steps are skipped and injected at a gate between layers, and `{fact.gate}` is none"
-    step = state.steps[state.graph.index[fact.gate]]
+    i = state.graph.index.get(fact.gate)
     for name in fact.inputs:
+        if i is None:
+            yield f"`{fact.gate}` stands before a layer, and no step whose `with` could be changed"
+            return
+        step = state.steps[i]
         if fact.answer != "approve":
             yield "`with` is changed with an approval only"
         elif name not in step.inputs:
@@ -139,18 +150,20 @@ def _wrong_inputs(state: State, fact: f.GateAnswered) -> Iterator[str]:
 
 
 def _wrong_plan(state: State, fact: f.GateAnswered) -> Iterator[str]:
-    if fact.inputs:
-        yield f"`{fact.gate}` stands before a layer, and no step whose `with` could be changed"
-    if fact.answer != "approve" and (fact.skip or fact.replan or fact.inject):
+    plans = fact.skip or fact.replan or fact.inject
+    if plans and fact.answer != "approve":
         yield "steps are skipped and injected with an approval only"
+    if plans and state.ending:
+        yield "steps are skipped and injected before the run ends, and it is ending"
     for id_ in fact.skip:
         i = state.graph.index.get(id_)
         if i is None:
             near = did_you_mean(id_, state.graph.ids)
             yield f"there is no step `{id_}`" + (f"; did you mean `{near}`?" if near else "")
-        elif state.status[i].settled or i in state.last:
-            why = "belongs to `finally`" if i in state.last else "is over"
-            yield f"step `{id_}` {why} and cannot be skipped"
+        elif i in state.last:
+            yield f"step `{id_}` belongs to `finally` and cannot be skipped"
+        elif not can_be_left_out(state, id_):
+            yield f"step `{id_}` {'is over' if state.status[i].settled else 'has begun'} and cannot be skipped"
     if len(state.steps) + len(fact.inject) > STEPS_MAX:
         yield f"the run would have more than {STEPS_MAX:,} steps"
     wrong = list(_wrong_steps(state, fact.inject))
@@ -200,16 +213,28 @@ def answer(turn: Turn, fact: f.GateAnswered) -> None:
 
 
 def _not_begun(state: State, i: int) -> Iterator[int]:
-    """Step i if it can be skipped; of one that was expanded before a retry, its parts can."""
-    if state.status[i] is Status.WAITING and i not in state.last:
+    """Step i if it can be skipped; of one that was expanded, its parts can."""
+    if _is_to_begin(state, i):
         yield i
     elif state.status[i] is Status.EXPANDED:
         for part in state.graph.children.get(i, ()):
             yield from _not_begun(state, part)
 
 
+def can_be_left_out(state: State, step: str) -> bool:
+    """Whether the step, or what it stands for, is still to begin, as far as is known."""
+    i = state.graph.index[step]
+    return state.status[i] is Status.EXPANDED or _is_to_begin(state, i)
+
+
+def _is_to_begin(state: State, i: int) -> bool:
+    """Whether step i waits for its first attempt, or for somebody's yes to it."""
+    waits = state.status[i] in (Status.WAITING, Status.READY, Status.AWAITING_APPROVAL)
+    return waits and i not in state.pending and i not in state.last
+
+
 def carry_out(turn: Turn) -> None:
-    """Do what the last answer at a gate between layers says, as far as it has not been done before the engine died."""
+    """Do what the last answer says of other steps, as far as it has not been done before the engine died."""
     state, plan = turn.state, turn.state.plan
     state.plan = None
     if plan is None:
@@ -223,7 +248,7 @@ def carry_out(turn: Turn) -> None:
         new = [step for step in together if step.id not in state.graph.index]
         if new:
             turn.emit(f.StepsAdded(at=turn.now, steps=new, layer=layer))
-    skip = [id_ for id_ in dict.fromkeys(plan.skip) if not state.status[state.graph.index[id_]].settled]
+    skip = [id_ for id_ in dict.fromkeys(plan.skip) if _is_to_begin(state, state.graph.index[id_])]
     if skip:
         turn.emit(f.StepsSkipped(at=turn.now, steps=skip, reason="gate", because=plan.gate))
 

@@ -7,7 +7,6 @@ when what was asked for is durable, never before.
 import asyncio
 import os
 import socket
-from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -18,8 +17,8 @@ from weft.core import facts as f
 from weft.core.gates import refusal
 from weft.core.interrupts import refused
 from weft.engine.engine import Engine
+from weft.engine.questions import cannot_run
 from weft.model.errors import MachineError
-from weft.model.workflow import Approve, Flow, Step
 
 LINE_BYTES_MAX: Final = 4 << 20
 """A request is a verb, a name and a reason; an answer may bring some thousand new steps."""
@@ -102,7 +101,7 @@ class Control:
             fact = f.CancelRequested(at=0.0, by=request.by, reason=request.reason)
         else:
             fact = f.SuspendRequested(at=0.0, how="drain", by=request.by)
-        if isinstance(answer, f.GateAnswered) and (wrong := _cannot_run(self._engine.kinds, answer.inject)):
+        if isinstance(answer, f.GateAnswered) and (wrong := cannot_run(self._engine.kinds, answer.inject)):
             return Reply(ok=False, message=wrong)
         saved = asyncio.Event()
         self._engine.post(fact, saved.set)
@@ -121,13 +120,6 @@ class Control:
         if known is not None and known.id == answer.id:
             return Reply(ok=True)
         return Reply(ok=False, message=wrong or "its engine is leaving", again=not wrong)
-
-
-def _cannot_run(kinds: Collection[type], steps: Sequence[Step]) -> str:
-    """Why an engine that runs actions of these types cannot be given the steps, as a sentence; empty if it can."""
-    missing = [step.id for step in steps if type(step.action) not in (Approve, Flow, *kinds)]
-    lacks = "a kind of step that its workflow lacks: suspend the run, then try again"
-    return f"the engine cannot run `{missing[0]}`, {lacks}" if missing else ""
 
 
 def ask(folder: Path, request: Request) -> Reply | None:

@@ -17,7 +17,7 @@ from weft.engine.reuse import Reuse
 from weft.engine.shutdown import Shutdown
 from weft.engine.values import Values
 from weft.model.output import Output
-from weft.ports import Gauge, Journal, Observer, OutputStore, Runner, SlotLeases, Successes
+from weft.ports import Gauge, Journal, Observer, OutputStore, ReadAnswer, Runner, SlotLeases, Successes
 
 SWITCH_S: Final = 0.001
 """How long the loop may keep the interpreter from the journal's writer. At the default of 5 ms a commit that ends while a turn is
@@ -36,6 +36,7 @@ async def drive(
     secrets: Mapping[str, str],
     successes: Successes,
     gauge: Gauge | None,
+    read_answer: ReadAnswer,
     slots: SlotLeases | None = None,
     observers: Sequence[Observer],
     grace_s: float,
@@ -62,14 +63,13 @@ async def drive(
         values=values,
         jobs=jobs,
         reuse=Reuse(state, values, jobs, store, successes, created.project or "."),
+        read_answer=read_answer,
         slots=slots,
         observers=observers,
         secrets=tuple(secrets.values()),
         grace_s=grace_s,
     )
-    control = Control(engine, folder)
-    shutdown = Shutdown(engine, grace_s, say)
-    pressure = PressureWatch(engine.post, gauge)
+    control, shutdown, pressure = Control(engine, folder), Shutdown(engine, grace_s, say), PressureWatch(engine.post, gauge)
     await control.start()
     if signals:
         shutdown.install()

@@ -41,7 +41,8 @@ from weft.engine.secrets import contains_secret, masked
 from weft.engine.values import Values, input_error
 from weft.model.errors import MachineError
 from weft.model.output import ErrorRecord, Output
-from weft.ports import Clock, Ended, Journal, Observer, OutputStore, Payload, Runner, SlotLeases, Spawned
+from weft.model.workflow import Value
+from weft.ports import Clock, Ended, Journal, Observer, OutputStore, Payload, ReadAnswer, Runner, SlotLeases, Spawned
 
 BATCH_MAX: Final = 512
 """Facts taken in one turn: enough to share its cost, few enough that starts do not wait long for the last of them."""
@@ -49,6 +50,10 @@ INLINE_KEEP_BYTES: Final = 1 << 20
 """Outputs up to this size are saved on the loop's thread (about a millisecond); larger ones in a thread beside it."""
 
 Acknowledge: TypeAlias = Callable[[], None]
+
+
+def _nobody_reads(value: Value, gate: str, state: State) -> f.GateAnswered:
+    raise ValueError("this engine reads no answers")
 
 
 class Engine:
@@ -68,6 +73,7 @@ class Engine:
         values: Values,
         jobs: Jobs,
         reuse: Reuse | None = None,
+        read_answer: ReadAnswer = _nobody_reads,
         slots: SlotLeases | None = None,
         observers: Sequence[Observer] = (),
         secrets: Sequence[str] = (),
@@ -86,7 +92,7 @@ class Engine:
         self._leases = Leases(slots, self.post, self._fail)
         self._observers = list(observers)
         self._secrets = secrets
-        self._questions = Questions(values, secrets)
+        self._questions = Questions(values, secrets, read_answer, self.kinds)
         self._grace_s = grace_s
         self._inbox: deque[tuple[Observed, Acknowledge | None]] = deque()
         self._commands: list[tuple[int, int, Command]] = []

@@ -1,7 +1,8 @@
-"""What a gate shows: the question, and what to look at, evaluated once when it opens, cut to a size, secrets masked."""
+"""What a gate shows: the question, and what to look at, evaluated once when it opens, cut to a size, secrets masked. And the
+answer, of a gate that has one of its own."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -13,9 +14,10 @@ from weft.engine.values import Values, input_error
 from weft.model.errors import MachineError
 from weft.model.masking import mask
 from weft.model.output import Output
-from weft.model.template import resolve
+from weft.model.template import expressions, resolve
 from weft.model.units import format_size
-from weft.model.workflow import Approve, Step, Value
+from weft.model.workflow import Approve, Flow, Step, Value
+from weft.ports import ReadAnswer
 
 MESSAGE_CHARS_MAX: Final = 2_000
 """A question; what is longer belongs into `show`."""
@@ -30,11 +32,13 @@ PREVIEW_BYTES_MAX: Final = 64 * 1024
 
 
 class Questions:
-    """Evaluates what is asked. `secrets` are values that nobody may see."""
+    """Evaluates what is asked. `secrets` are values that nobody may see, `kinds` the types of actions that can be run."""
 
-    def __init__(self, values: Values, secrets: Sequence[str]) -> None:
+    def __init__(self, values: Values, secrets: Sequence[str], read_answer: ReadAnswer, kinds: Collection[type]) -> None:
         self._values = values
         self._secrets = secrets
+        self._read_answer = read_answer
+        self._kinds = kinds
 
     def open(self, gate: str) -> f.GateOpened:
         """The question of a gate; with `error` if it cannot be evaluated."""
@@ -49,7 +53,25 @@ class Questions:
             message, show = self._asked(step, question)
         except (ValueError, MachineError) as error:
             return f.GateOpened(at=0.0, gate=gate, error=input_error(error))
-        return self._opened(gate, message, show)
+        opened = self._opened(gate, message, show)
+        return opened if question.answer is None else self._answered(opened, step, question.answer)
+
+    def _answered(self, opened: f.GateOpened, step: Step, written: Value) -> f.GateOpened:
+        """A gate with its answer, or with why there is none."""
+        state = self._values.state
+        by = next((str(each.path[0]) for _, _, of in expressions(written) for each in of.references if each.root == "steps"), "")
+        try:
+            value = resolve(written, self._values.scope_of(step.id))
+            if value is None:
+                error = state.errors.get(state.graph.index.get(by, -1))
+                raise ValueError(f"there is no answer ({error.message})" if error else "there is no answer")
+            said = self._read_answer(value, opened.gate, state)
+            if wrong := cannot_run(self._kinds, said.inject):
+                raise ValueError(wrong)
+        except (ValueError, MachineError) as error:
+            return msgspec.structs.replace(opened, by=by, unsaid=mask(_cut(str(error), MESSAGE_CHARS_MAX), self._secrets))
+        reason = mask(_cut(said.reason, MESSAGE_CHARS_MAX), self._secrets)
+        return msgspec.structs.replace(opened, by=by, said=msgspec.structs.replace(said, by=by, reason=reason))
 
     def _opened(self, gate: str, message: str, show: Value) -> f.GateOpened:
         message = mask(message, self._secrets)
@@ -107,6 +129,13 @@ class Questions:
             return "(lost)"
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         return value if len(text) <= PREVIEW_CHARS_MAX else _cut(text, PREVIEW_CHARS_MAX)
+
+
+def cannot_run(kinds: Collection[type], steps: Sequence[Step]) -> str:
+    """Why an engine that runs actions of these types cannot be given the steps, as a sentence; empty if it can."""
+    missing = [step.id for step in steps if type(step.action) not in (Approve, Flow, *kinds)]
+    lacks = "a kind of step that its workflow lacks: suspend the run, then try again"
+    return f"the engine cannot run `{missing[0]}`, {lacks}" if missing else ""
 
 
 def _bounded(value: Value) -> Value:

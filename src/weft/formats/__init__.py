@@ -141,7 +141,7 @@ def _load(
     elif form == "pml":
         from weft.formats import pml as module
 
-        workflow = module.load(document, findings, name, outside.files(module.FILES))
+        workflow = module.load(document, findings, name, outside.files(module.FILES), sources.beside)
     elif form == "ghyaml":
         from weft.formats import ghyaml as module
 

@@ -7,7 +7,7 @@ from weft.formats.references import References
 from weft.formats.shapes import Fields
 from weft.model.workflow import Approve, Input
 
-_ASKED = ("message", "show", "prompt", "model", "system")
+_ASKED = ("message", "show", "answer", "prompt", "model", "system")
 """What is evaluated when a gate opens, or a model is asked."""
 
 
@@ -20,7 +20,7 @@ def read_question(fields: Fields, key: str, findings: Findings, read_input: Call
         return Approve(message=given if key == "approve" else "")
     form = {name: read_input(name, field) for name, field in given.get("form", {}).items()}
     on_timeout = given.get("on_timeout", "reject")
-    if "on_timeout" in given and "timeout" not in given:
+    if "on_timeout" in given and "timeout" not in given and "answer" not in given:
         message, hint = "`on_timeout` says nothing about a gate that waits for ever", "add `timeout: 2d`, or remove it"
         findings.add("W214", message, Where(given.at("on_timeout"), "key"), hint=hint)
     missing = [name for name, field in form.items() if field.required]
@@ -34,6 +34,7 @@ def read_question(fields: Fields, key: str, findings: Findings, read_input: Call
         form=form,
         timeout_s=given.get("timeout"),
         on_timeout=on_timeout,
+        answer=given.get("answer"),
     )
 
 

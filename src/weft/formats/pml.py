@@ -5,11 +5,12 @@
 - Layers count from 0 and are shown; between them is a barrier only with `per_layer_validation`, which asks after each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
 from weft.formats.document import Document, Findings, Path, Where
+from weft.formats.flows import Beside
 from weft.formats.pml_checkpoints import Checkpoints
 from weft.formats.pml_references import References, output_of
 from weft.formats.pml_servers import FILES as FILES
@@ -36,7 +37,7 @@ WORDS: Final = {
     "timeout": "30 seconds, unless the file says otherwise",
     "servers": "`mcpServers`; 10 calls of each tool a second",
     "on_error": "`metadata.pure`: a failure is a warning, and null",
-    "agent": "`checkpoint` of the type AIL: an agent decides",
+    "agent": "`checkpoint` of the type AIL: an agent is asked, and what it says is the `answer` of the gate",
 }
 """What each key of ours was made of, for `weft import`."""
 
@@ -66,13 +67,16 @@ def _is_templates(value: Mapping[str, Value]) -> bool:
     return any(isinstance(item, dict) and ("edges" in item or "steps" in item) for item in items)
 
 
-def load(document: Document, findings: Findings, name: str, files: Mapping[str, bytes]) -> Workflow | None:
-    """The workflow, if there is no error. `files`: what there is of the maps of servers, by name."""
+def load(
+    document: Document, findings: Findings, name: str, files: Mapping[str, bytes], beside: Beside | None = None
+) -> Workflow | None:
+    """The workflow, if there is no error. `files`: what there is of the maps of servers, by name. `beside`: a run that the tasks
+    shall join."""
     value, title = document.value, PurePath(name).name.split(".")[0] or "workflow"
     if not isinstance(value, dict):
         findings.add("W701", "the file must hold a mapping with `tasks`", Where(()), hint=HINT)
         return None
-    servers = Servers(value, (), files, findings)
+    servers = Servers(value, (), files, findings, beside.workflow if beside else None)
     if _is_templates(value):
         return load_templates(value, findings, title, servers)
     settings = read_settings(value, findings)
@@ -83,7 +87,7 @@ def load(document: Document, findings: Findings, name: str, files: Mapping[str, 
         findings.add("W701", f"the workflow {told}", Where((*path, "tasks") if given else path), hint=HINT)
         return None
     tasks = read_tasks(given, (*path, "tasks"), findings)
-    return _Loader(tasks, settings, servers, findings).load(title)
+    return _Loader(tasks, settings, servers, findings, beside).load(title)
 
 
 HINT: Final = '{ "tasks": [{ "id": "read", "tool": "files:read_file", "arguments": { "path": "a.txt" } }] }'
@@ -96,7 +100,7 @@ def step_path(document: Document, step: str) -> Path:
         return ("workflows",)
     path: Path = ("tasks",) if "tasks" in value else ("workflow", "tasks")
     tasks = value["tasks"] if "tasks" in value else value["workflow"]["tasks"]
-    name = step.removesuffix(":ask").removesuffix(":decision")
+    name = step.removesuffix(":ask")
     for n, task in enumerate(tasks):
         if task["id"] in (step, name):
             return (*path, n)
@@ -104,18 +108,27 @@ def step_path(document: Document, step: str) -> Path:
 
 
 class _Loader:
-    def __init__(self, tasks: list[Task], settings: Settings, servers: Servers, findings: Findings) -> None:
-        self.settings, self.servers, self.findings = settings, servers, findings
+    def __init__(
+        self, tasks: list[Task], settings: Settings, servers: Servers, findings: Findings, beside: Beside | None = None
+    ) -> None:
+        self.settings, self.servers, self.findings, self.beside = settings, servers, findings, beside
         self.tasks = {task.id: task for task in tasks}
+        self.known: Collection[str] = dict.fromkeys([*self.tasks, *sorted(beside.steps)]) if beside else self.tasks
         self.inputs: dict[str, Input] = {}
         self.checkpoints = Checkpoints(findings, self.tasks)
 
     def load(self, title: str) -> Workflow | None:
+        for id_ in self.tasks.keys() & self.beside.steps if self.beside else ():
+            where = Where(self.tasks[id_].at("id"))
+            self.findings.add("W701", f"the run has a task `{shown(id_)}` already", where, hint="give the new one another id")
         steps = [step for task in self.tasks.values() for step in self._steps(task)]
         self._report_cycles(steps)
         if self.findings:
             return None
         settings = self.settings
+        if self.beside:
+            about_runs = settings.max_concurrent or settings.per_layer_validation
+            return Workflow(name=title, steps=tuple(steps), report="pml" if about_runs else "")
         return Workflow(
             name=settings.name or title,
             description=settings.description,
@@ -132,7 +145,7 @@ class _Loader:
 
     def _steps(self, task: Task) -> list[Step]:
         """The step of a task, after those that decide about it."""
-        references = References(task.id, self.tasks, self.findings, task.bindings, task.literals)
+        references = References(task.id, self.known, self.findings, task.bindings, task.literals)
         arguments: dict[str, Any] = {
             key: references.typed(value, (*task.at("staticArguments"), key)) for key, value in task.static.items()
         }
@@ -142,11 +155,12 @@ class _Loader:
         tool = self.servers.tool(task.server, task.tool, task.at("tool")) if task.tool else None
         asks = self.servers.asks(task.server) or task.metadata.get("approvalMode") == "hil"
         needs = list(dict.fromkeys([*written, *references.needs]))
-        before, gate = self.checkpoints.of(task, arguments, needs, references, asks=asks)
+        before, gate = self.checkpoints.of(task, arguments, needs, references, condition, asks=asks)
         needs = list(dict.fromkeys([*needs, *references.needs, *([before[-1].id] if before else [])]))
-        self.inputs |= {name: Input(required=True) for name in references.parameters}
+        self._declare(references.parameters, task)
         if tool is None:
             return []
+        pool = f"{tool.server}/{tool.name}"
         step = Step(
             id=task.id,
             action=tool,
@@ -154,7 +168,7 @@ class _Loader:
             inputs=arguments,
             condition=condition,
             output="json",
-            resources={f"{tool.server}/{tool.name}": 1},
+            resources={pool: 1} if pool in self.servers.pools else {},
             priority=-task.priority,
             timeout_s=task.timeout_s or self.settings.task_timeout_s,
             on_error="continue" if task.metadata.get("pure") is True else "isolate",
@@ -162,6 +176,14 @@ class _Loader:
             title=task.title,
         )
         return [*before, step]
+
+    def _declare(self, parameters: list[str], task: Task) -> None:
+        """What a run must be given; one that goes on has been given it."""
+        for name in parameters:
+            if self.beside and name not in self.beside.workflow.inputs:
+                hint = self.findings.suggest(name, self.beside.workflow.inputs)
+                self.findings.add("W704", f"the run has no parameter `{name}`", Where(task.path), hint=hint)
+            self.inputs[name] = Input(required=True)
 
     def _written(self, task: Task) -> list[str]:
         """What the task says that it depends on."""
@@ -171,8 +193,8 @@ class _Loader:
             if need == task.id:
                 hint = "remove it"
                 self.findings.add("W703", f"the task `{shown(need)}` depends on itself", where, hint=hint)
-            elif need not in self.tasks:
-                hint = self.findings.suggest(need, self.tasks) or f"there is {quoted(self.tasks)}"
+            elif need not in self.known:
+                hint = self.findings.suggest(need, self.known) or f"there is {quoted(self.known)}"
                 message = f"there is no task `{shown(need)}`, on which `{shown(task.id)}` depends"
                 self.findings.add("W703", message, where, hint=hint)
             else:

@@ -15,7 +15,7 @@ from weft.formats.tools import tool_pool
 from weft.formats.yaml_source import read_yaml
 from weft.model.shape import ENV_NAME, NAME
 from weft.model.tokens import shown
-from weft.model.workflow import Pool, Rate, Server, Tool, Value
+from weft.model.workflow import Pool, Rate, Server, Tool, Value, Workflow
 
 MAPS: Final = ("mcp-servers.json", ".mcp.json")
 """Files with a map, the first of which counts."""
@@ -35,10 +35,20 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)")
 
 
 class Servers:
-    """Those of a file. `used` holds what its tasks call of them, `pools` what bounds that, `asks` those that want a yes."""
+    """Those of a file. `used` holds what its tasks call of them, `pools` what bounds that, `asks` those that want a yes.
 
-    def __init__(self, value: Mapping[str, Value], path: Path, files: Mapping[str, bytes], findings: Findings) -> None:
-        self._findings = findings
+    `run`: that which the tasks shall join; it has its servers and pools, and there are no others.
+    """
+
+    def __init__(
+        self,
+        value: Mapping[str, Value],
+        path: Path,
+        files: Mapping[str, bytes],
+        findings: Findings,
+        run: Workflow | None = None,
+    ) -> None:
+        self._findings, self._run = findings, run
         self.used: dict[str, Server] = {}
         self.pools: dict[str, Pool] = {}
         self.secrets: list[str] = []
@@ -79,7 +89,10 @@ class Servers:
         self._findings.add("W706", message, where, hint=hint)
 
     def asks(self, server: str) -> bool:
-        """Whether somebody must approve each call of it."""
+        """Whether somebody must approve each call of it. Of a run: whether a person is asked about any of its calls."""
+        if self._run:
+            asked = (step for step in self._run.steps if step.gate and step.gate.answer is None)
+            return any(isinstance(step.action, Tool) and step.action.server == _ours(server) for step in asked)
         given = (self._map or {}).get(server)
         if isinstance(given, dict) and "approvalMode" in given:
             return bool(given["approvalMode"] == "hil")
@@ -110,14 +123,20 @@ class Servers:
         if known is None:
             return None
         tool = Tool(server=known, name=name)
-        self.pools |= tool_pool(tool, RATE)
+        self.pools |= {name: pool for name, pool in tool_pool(tool, RATE).items() if not self._run or name in self._run.resources}
         return tool
 
     def _server(self, name: str, path: Path) -> str | None:
-        """The name of a server as ours: a name of native files."""
-        ours = name if re.fullmatch(NAME, name) else "s_" + re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:100]
+        """The name of a server as ours; None if there is no such server, which is reported."""
+        ours = _ours(name)
         if ours in self.used or ours in self._wrong:
             return ours
+        if self._run:
+            if ours in self._run.servers:
+                return ours
+            hint = self._findings.suggest(name, self._run.servers) or f"it has {quoted(self._run.servers)}"
+            self._findings.add("W706", f"the run has no server `{shown(name)}`", Where(path), hint=hint)
+            return None
         if self._map is None:
             message = f"nothing says what the server `{shown(name)}` is: the workflow can be looked at, and not be run"
             hint = f'add `"mcpServers": {{ "{shown(name)}": {{ "command": "…", "args": [] }} }}` to the file, or write {MAPS[0]}'
@@ -208,3 +227,8 @@ class Servers:
             else:
                 secret_headers[header] = secret
         return Server(url=url, headers=plain, bearer=bearer, secret_headers=secret_headers, rate=RATE)
+
+
+def _ours(name: str) -> str:
+    """The name of a server as one that native files can have."""
+    return name if re.fullmatch(NAME, name) else "s_" + re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:100]

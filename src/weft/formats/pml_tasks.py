@@ -81,7 +81,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 def named(step: str, tasks: Collection[str]) -> str:
     """The task that a step belongs to."""
-    return step if step in tasks else step.removesuffix(":ask").removesuffix(":decision")
+    return step if step in tasks else step.removesuffix(":ask")
 
 
 def read_tasks(given: list[Value], path: Path, findings: Findings) -> list[Task]:

@@ -29,6 +29,14 @@ _silence = (
     "What it means that nobody answered in time. `reject`: no. `approve`: yes. `fail`: the step has failed with kind `timeout`."
 )
 _on_timeout = Key("on_timeout", Choice(("reject", "approve", "fail")), _silence, "approve", "reject")
+_answer = Key(
+    "answer",
+    Anything(data=True),
+    "The answer itself, so that nobody is asked: the output of an agent, say. A mapping with `decision` (`approve`, `reject`, "
+    "`modify`, `replan`), and maybe `reason`, `arguments` (changes of `with`), `skip` (steps to leave out) and `tasks` (calls of "
+    "tools to add). Null and what is no answer count as silence, for which `on_timeout` stands.",
+    "${{ steps.review.output }}",
+)
 
 APPROVE = Key(
     "approve",
@@ -69,7 +77,7 @@ GATE_RECORDS: dict[str, Keys] = {
             _on_timeout,
         ),
     ),
-    "gate": Keys("`gate`", (_message, _show, _gate_timeout, _on_timeout)),
+    "gate": Keys("`gate`", (_message, _show, _gate_timeout, _on_timeout, _answer)),
     "gates": Keys(
         "`gates`",
         (

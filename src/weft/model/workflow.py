@@ -129,7 +129,8 @@ class Approve(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag
     """A question to a person: as an action (`approve`), before an action (`gate`), or after a layer (`gates`).
 
     `message` and `show` are data fields; empty and null: what a gate of this sort says by itself. `form`: what an answer fills
-    in. `on_timeout` is what silence means once `timeout_s` seconds have passed since it was asked.
+    in. `on_timeout` is what silence means once `timeout_s` seconds have passed since it was asked. `answer`: a data field that
+    holds the answer itself, as an agent has given it, say; then nobody is asked, and what cannot be an answer is silence.
     """
 
     message: str = ""
@@ -137,6 +138,7 @@ class Approve(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag
     form: dict[str, "Input"] = {}
     timeout_s: float | None = None
     on_timeout: OnTimeout = "reject"
+    answer: Value = None
 
 
 Action: TypeAlias = Shell | Argv | Python | Lua | Js | Wasm | Http | Agent | Tool | Plugin | Sleep | Flow | Approve
@@ -371,8 +373,8 @@ def definitions(workflow: Workflow, path: str = "") -> Iterator[tuple[str, Step]
 
 def asks_people(workflow: Workflow) -> bool:
     """Whether somebody may have to answer before the run can end."""
-    asks = any(step.question or isinstance(step.action, Approve) for _, step in definitions(workflow))
-    return workflow.gates is not None or asks
+    asked = (step.question or step.action for _, step in definitions(workflow))
+    return workflow.gates is not None or any(isinstance(of, Approve) and of.answer is None for of in asked)
 
 
 def fail_fast(workflow: Workflow) -> Workflow:

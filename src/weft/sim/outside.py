@@ -81,6 +81,8 @@ class Outside:
         self.given_up: set[str] = set()
         self.stood_in: dict[str, str] = {}
         """Failed steps, and the fallbacks that were tried in their place."""
+        self.dropped: set[str] = set()
+        """Steps that answers left out; those inside of one that a fallback has helped stay so when the run is retried."""
         self.answers: dict[str, f.GateAnswered] = {}
         self.answered_twice: list[str] = []
         self.passed: set[str] = set()
@@ -120,13 +122,15 @@ class Outside:
                 self.completed -= again
                 self.grouped -= again
                 self.reused -= again
-                self.kept |= self.completed | self.grouped | self.reused
-                self.stood_in = {id_: by for id_, by in self.stood_in.items() if id_ in self.grouped or self._goes_on(by)}
+                good = self.completed | self.grouped | self.reused
+                self.kept |= good
+                self.stood_in = {id_: by for id_, by in self.stood_in.items() if by in good or self._goes_on(by)}
                 self.passed |= {gate for gate, answer in self.answers.items() if answer.answer == "approve"}
                 self.answers.clear()
             case f.GateAnswered():
                 self.answered_twice += [fact.gate] if fact.gate in self.answers else []
                 self.answers[fact.gate] = fact
+                self.dropped.update(fact.skip)
             case f.StepSucceeded():
                 self.grouped.add(fact.step)
             case f.StepReused():
@@ -240,7 +244,7 @@ class Outside:
                     "need_failed": fails,
                     "not_selected": step.id in self.left_out,
                     "not_needed": step.id not in self.stood_in.values(),
-                    "gate": any(step.id in answer.skip for answer in self.answers.values()),
+                    "gate": step.id in self.dropped,
                 }
                 if not true.get(reason, self._given_up(state, i, reason)):
                     yield f"{named} ({reason}) for no reason"

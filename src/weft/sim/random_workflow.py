@@ -165,6 +165,7 @@ def _question(random: Random, *, layers: bool = False) -> Approve:
         form={"n": Input(type="integer", required=True)} if random.random() < 0.2 and not layers else {},
         timeout_s=random.choice((None, float(random.randint(1, 20)))),
         on_timeout=random.choice(outcomes),
+        answer="of an agent" if random.random() < 0.2 and not layers else None,
     )
 
 

@@ -29,7 +29,7 @@ from weft.core.commands import (
 )
 from weft.core.decide import receive
 from weft.core.facts import Fact, Limits, Observed
-from weft.core.gates import question_at
+from weft.core.gates import can_be_left_out, question_at
 from weft.core.state import State
 from weft.model.errors import Bug
 from weft.model.inputs import any_values
@@ -153,7 +153,8 @@ class Player:
             if not observed and not self._left:
                 self._move(turn.wake_at)
                 while self._events and self._events[0][0] <= self.now:
-                    observed.append(heappop(self._events)[2])
+                    event = heappop(self._events)[2]
+                    observed.append(self._as_far_as_can_be(event) if isinstance(event, f.GateAnswered) else event)
 
     def _move(self, wake_at: float | None) -> None:
         """To the next instant at which something happens."""
@@ -174,11 +175,18 @@ class Player:
         waited_s, answer = self.past.answers.get(gate, (0.0, yes))
         if answer and answer.answer == "approve" and not answer.by:  # silence filled in no form
             answer = msgspec.structs.replace(answer, form=yes.form)
+        error = None if gate in self.past.answers else self.past.refused.get(gate)
+        if question.answer is not None:
+            return f.GateOpened(at=0.0, gate=gate, error=error, said=answer and self._as_far_as_can_be(answer))
         self._count += 1
         if answer:
             heappush(self._events, (self.now + waited_s, self._count, answer))
-        error = None if gate in self.past.answers else self.past.refused.get(gate)
         return f.GateOpened(at=0.0, gate=gate, error=error)
+
+    def _as_far_as_can_be(self, answer: f.GateAnswered) -> f.GateAnswered:
+        """An answer without the steps that have begun this time, when it would leave them out."""
+        skip = [id_ for id_ in answer.skip if id_ in self.state.graph.index and can_be_left_out(self.state, id_)]
+        return msgspec.structs.replace(answer, skip=skip)
 
     def _perform(self, command: Command) -> Observed | None:
         match command:

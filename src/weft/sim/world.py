@@ -261,8 +261,7 @@ class World:
                 self._post(0.0, f.GroupEvaluated(at=0.0, step=step, output=None if error else Output(), error=error))
             case OpenGate(gate=gate):
                 error = ErrorRecord(kind="input", message="no such path") if draw(self.seed, gate, -5) > 0.95 else None
-                asked = f.GateOpened(at=0.0, gate=gate, message="Yes?", error=None if gate.startswith("layer#") else error)
-                self._post(0.0, asked)
+                self._post(0.0, _opened(self.state, gate, None if gate.startswith("layer#") else error, self.random))
             case EvaluateOutputs():
                 self._post(0.0, f.OutputsEvaluated(at=0.0, outputs={}))
             case LeaseUnits(units=units, count=count):
@@ -369,6 +368,16 @@ class World:
         raise Violation(f"{sentence} (seed {self.seed}, fact {len(self.facts)}, t={self.now:.3f})\n{story}")
 
 
+def _opened(state: State, gate: str, error: ErrorRecord | None, random: Random) -> f.GateOpened:
+    """A question, with the answer that the gate has by itself, if it has one: a wrong one sometimes, or none."""
+    opened, question = f.GateOpened(at=0.0, gate=gate, message="Yes?", error=error), question_at(state, gate)
+    if error or question is None or question.answer is None:
+        return opened
+    if random.random() < 0.2:
+        return msgspec.structs.replace(opened, by="agent", unsaid="there is none")
+    return msgspec.structs.replace(opened, by="agent", said=msgspec.structs.replace(_answer(state, gate, random), by="agent"))
+
+
 def _answer(state: State, gate: str, random: Random) -> f.GateAnswered:
     """What somebody says, wrong sometimes: a step that does not exist is skipped, or has a new one's name."""
     question = question_at(state, gate)
@@ -377,7 +386,7 @@ def _answer(state: State, gate: str, random: Random) -> f.GateAnswered:
     if random.random() < 0.2:
         return f.GateAnswered(at=0.0, gate=gate, answer="reject", by=by)
     yes = f.GateAnswered(at=0.0, gate=gate, answer="approve", by=by, form=any_values(question.form))
-    if gate in state.graph.index or random.random() < 0.5:
+    if random.random() < 0.5:
         return yes
     open_ = [id_ for i, id_ in enumerate(state.graph.ids) if not state.status[i].settled]
     new = [f"n{len(state.steps) + n}" for n in range(random.randint(0, 3))]

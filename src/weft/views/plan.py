@@ -213,6 +213,8 @@ def _notes(part: Part, estimate: Estimate | None, pools: Mapping[str, Pool]) -> 
 
 def _asks(question: Approve, words: str) -> str:
     """A gate, and what silence means."""
+    if question.answer is not None:
+        return f"gate with its own answer, else {question.on_timeout}"
     if question.timeout_s is None:
         return words
     return f"{words} ({question.on_timeout} after {format_duration(question.timeout_s)})"
@@ -221,7 +223,7 @@ def _asks(question: Approve, words: str) -> str:
 def _gates(plan: Plan) -> list[tuple[str, str]]:
     """Where a run waits for people."""
     workflow, rows = plan.workflow, list[str]()
-    asks = [part.path for part in plan.parts if part.step.question]
+    asks = [part.path for part in plan.parts if part.step.question and part.step.question.answer is None]
     rows += (
         [f"{plural(len(asks), 'step')} {'waits' if len(asks) == 1 else 'wait'} for a person: {names(asks, NAMES_WIDTH)}"]
         if asks

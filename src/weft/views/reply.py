@@ -43,9 +43,9 @@ def as_text(state: State, reply: Mapping[str, Any] | None, *, verbose: bool) -> 
 class _Told:
     def __init__(self, numbers: Numbers, state: State, run: str, output: Callable[[str], Value]) -> None:
         self._numbers, self._state, self._run, self._output = numbers, state, run, output
-        outputs = state.workflow.outputs
-        steps = [step for step in numbers.steps if not outputs or step.step in outputs]
-        self._tasks = [(step, state.graph.index[step.step]) for step in steps]
+        index = state.graph.index
+        asks = {f"{id_}:ask" for id_, i in index.items() if (gate := state.steps[i].gate) and gate.answer is not None}
+        self._tasks = [(step, index[step.step]) for step in numbers.steps if step.step not in asks]
 
     def complete(self) -> dict[str, Any]:
         results = [self._result(n) for n in range(len(self._tasks))]
@@ -66,7 +66,9 @@ class _Told:
 
     def aborted(self, status: str) -> dict[str, Any]:
         asked = self._state.cancelled
-        return {**self.complete(), "status": "aborted", "reason": asked.reason if asked else status}
+        reasons = [self._rejected(step.step) for step, _ in self._tasks]
+        reason = asked.reason if asked else next(filter(None, reasons), status)
+        return {**self.complete(), "status": "aborted", "reason": reason}
 
     def layer(self, gate: str) -> dict[str, Any]:
         state = self._state
@@ -108,9 +110,6 @@ class _Told:
         step, i = self._tasks[n]
         error: ErrorRecord | None = self._state.errors.get(i)
         status = _STATUS.get(step.status, "pending")
-        decision = self._state.graph.index.get(f"{step.step}:decision")  # of an agent, before the task
-        if status == "skipped" and decision in self._state.errors:
-            status, error = "cancelled", self._state.errors[decision]
         if error and self._state.steps[i].on_error == "continue":
             status = "failed_safe"
         result: dict[str, Any] = {"taskId": step.step, "status": status}
@@ -124,9 +123,20 @@ class _Told:
 
     def _why_not(self, i: int) -> str:
         """Why a task was not done: mostly because of one that it depends on."""
-        state = self._state
-        failed = [need for need in state.steps[i].needs if not state.status[state.graph.index[need]].good]
-        return f"Dependency task {failed[0]} failed" if failed else "it was not done"
+        state, skip = self._state, self._state.skips.get(i)
+        if skip and skip.reason == "gate":
+            return f"left out at the checkpoint {skip.because}"
+        if skip and skip.reason == "condition":
+            return "its condition is false"
+        left = [need for need in state.steps[i].needs if not state.status[state.graph.index[need]].good]
+        if skip and skip.reason == "needs_skipped" and left:
+            return f"Dependency task {left[0]} was skipped"
+        return self._rejected(state.graph.ids[i]) or (f"Dependency task {left[0]} failed" if left else "it was not done")
+
+    def _rejected(self, task: str) -> str:
+        """What was said of a task that may not be done; nothing if it may."""
+        answer = self._state.answers.get(task)
+        return f"rejected: {answer.reason}".removesuffix(": ") if answer and answer.answer == "reject" else ""
 
     def _ms(self, seconds: float) -> float:
         return round(seconds * _MS, 3)
