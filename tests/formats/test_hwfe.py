@@ -171,9 +171,18 @@ def test_the_demo_runs_as_documented(tmp_path: Path) -> None:
     outputs, said, code = run(tmp_path, DEMO.read_text(), HWFE_EXECUTION_MODE="parallel")
     assert code == 0, said
     assert "Execution mode: parallel" in said
+    assert "6 steps, at most 4 at once" in said
     assert outputs["init"] == "initialized"
     assert outputs["task_a"] == {"stdout": "Task A\nresult_a", "stderr": "", "exit_code": 0}
     assert (outputs["task_b"], outputs["task_c"], outputs["merge"]) == ("result_b", "result_c", "merged")
+
+
+def test_without_a_configuration_one_step_runs_at_a_time(tmp_path: Path) -> None:
+    outputs, said, code = run(tmp_path, DEMO.read_text())
+    assert (code, outputs["merge"]) == (0, "merged")
+    assert "Execution mode: sequential" in said
+    assert "6 steps, one at a time" in said
+    assert "at most 1 at once" in said
 
 
 CONTRACTS = steps(

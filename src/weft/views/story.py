@@ -60,7 +60,7 @@ class Story:
         self.verbose = verbose
         self.as_log = as_log
         self.tail_lines = tail_lines
-        self.run = self.name = ""
+        self.run = self.name = self.together = self.schedule = ""
         self.steps: dict[str, Step] = {}
         self.alive: dict[str, tuple[int, float]] = {}
         """Attempts that are alive, by step: number and start, the oldest first."""
@@ -68,7 +68,6 @@ class Story:
         self.last_done = 0
         self.errors: dict[str, ErrorRecord] = {}
         self.attached = False
-        self.together = ""
         self.given = ""
         """What is still to be said of outputs that were taken from another run."""
         self._paint = paint
@@ -144,7 +143,7 @@ class Story:
 
     def lay_out(self, created: f.RunCreated) -> None:
         self.run, self.name = visible(created.run), visible(created.workflow.name)
-        self.together = created.workflow.together
+        self.together, self.schedule = created.workflow.together, created.workflow.schedule
         self.steps = {step.id: step for step in created.workflow.steps}
         self._name_width = min(max(map(len, self.steps), default=0), NAME_WIDTH_MAX)
 
@@ -234,7 +233,8 @@ def _created(story: Story, fact: f.RunCreated) -> None:
 def _attached(story: Story, fact: f.EngineAttached) -> None:
     done = f"goes on, {story.done:,} of {plural(story.total, 'step')} done" if story.attached else plural(story.total, "step")
     story.attached = True
-    story.say("run", f"{story.run}: {story.name}, {done}, {at_once(fact.limits, story.steps.values())}")
+    bound = "one at a time" if story.schedule == "sequential" else at_once(fact.limits, story.steps.values())
+    story.say("run", f"{story.run}: {story.name}, {done}, {bound}")
     if story.given:
         story.say("reused", story.given)
         story.given = ""
