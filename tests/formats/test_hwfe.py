@@ -160,6 +160,37 @@ def test_what_of_a_configuration_is_not_told_with_a_workflow() -> None:
     assert "the interpreter `bun` is not used" in problem.message
 
 
+def test_a_failed_shell_step_tells_what_it_wrote_and_the_line(tmp_path: Path) -> None:
+    text = steps('a = { language = "sh", code = [[\n#!/bin/bash\necho fine\nif nonsense; then :; fi\nnonsense\n]] }')
+    _, said, code = run(tmp_path, text)
+    assert code == 1
+    assert "exit 127" in said
+    assert "step.sh: line 4: nonsense: command not found" in said
+
+
+def test_python_and_the_shell_may_be_other_programs(tmp_path: Path) -> None:
+    """A stand-in tells that it was called, and by it everything is as usual."""
+    for name, real in (("py", sys.executable), ("dash", "/bin/sh")):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho >> {name}.called\nexec {real} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    text = steps(
+        "a = { language = 'python', code = [==[\n"
+        "import json\n"
+        "print('said')\n"
+        "def run(): return {1: json.dumps('\"$(touch X)\\n')}\n]==] },\n"
+        "b = { language = 'sh', depends_on = {'a'}, code = 'run() { local n=1; echo $INPUT_A; parse_input a; }' },\n"
+        "c = { language = 'python', depends_on = {'b'}, code = 'def run(i): return [i == inputs, i[\"b\"]]' },\n"
+    )
+    usual, said, code = run(tmp_path, text)
+    assert code == 0, said
+    named = {"HWFE_PYTHON_INTERPRETER": "./py", "HWFE_SHELL_INTERPRETER": "./dash"}
+    assert run(tmp_path, text, **named)[0] == usual
+    assert [len((tmp_path / f"{name}.called").read_text()) for name in ("py", "dash")] == [2, 1]
+    failing = steps("a = { language = 'python', code = 'def run(): raise ValueError(1)' }")
+    _, said, code = run(tmp_path, failing, **named)
+    assert (code, "ValueError: 1" in said) == (1, True)
+
+
 def test_a_disabled_language_is_refused() -> None:
     text = steps('a = { language = "sh", code = "x" }, b = { code = "x" }')
     (problem,) = read(text, variables={"HWFE_SHELL_ENABLED": "false"}).problems

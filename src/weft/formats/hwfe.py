@@ -63,11 +63,12 @@ _UNREAD = {
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration says (see hwfe_config): `mode`, and how many steps run at once in it; 0: as many as CPUs.
-    `disabled`: the languages that are, with who says so."""
+    `disabled`: the languages that are, with who says so. `programs`: those of languages that run in another than usual."""
 
     parallel: bool = False
     max_parallel_steps: int = MAX_PARALLEL
     disabled: Mapping[str, str] = {}
+    programs: Mapping[str, str] = {}
 
 
 def load(document: Document, findings: Findings, name: str, execution: Execution) -> Workflow | None:
@@ -229,6 +230,8 @@ class _Loader:
                 hint = "def run(inputs): …"
                 self._wrong(f"the Python code of `{shown(id_)}` defines no function `run`", (*path, "code"), hint, "W608")
                 return None
+        if program := self.execution.programs.get(language):
+            return hwfe_code.MAKERS_BY[language](program, code, needs)
         return hwfe_code.MAKERS[language](code, needs)
 
     def _language(self, fields: Mapping[str, Value]) -> str | None:

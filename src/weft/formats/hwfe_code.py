@@ -36,6 +36,47 @@ HAS_INPUTS = {has_inputs}
 CODE = {code}
 """
 
+PYTHON_BY: Final = '''\
+import json
+import os
+import subprocess
+import sys
+
+
+class Failed(Exception):
+    def __init__(self, code, err):
+        code = code if code > 0 else 128 - code
+        tail = err.decode("utf-8", "replace")[-8192:]
+        self.weft_record = {{"kind": "exit", "message": f"exit {{code}}", "exit_code": code, "tail": tail}}
+
+
+def run(**inputs):
+    path = os.path.join(os.environ["WEFT_DIR"], "output.json")
+    call = json.dumps([path, CODE, inputs, HAS_INPUTS]).encode()
+    done = subprocess.run([PROGRAM, "-c", THERE], input=call, capture_output=True)
+    sys.stdout.write(done.stdout.decode("utf-8", "replace"))
+    sys.stderr.write(done.stderr.decode("utf-8", "replace"))
+    if done.returncode:
+        raise Failed(done.returncode, done.stderr)
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+THERE = """\\
+import json, os, sys
+path, code, inputs, has_inputs = json.load(sys.stdin)
+space = {{"inputs": inputs, "__name__": "step"}}
+exec(compile(code, "<step>", "exec"), space)
+if not callable(space.get("run")):
+    raise NameError("the code defines no function `run`")
+with open(path, "w") as file:
+    json.dump(space["run"](inputs) if has_inputs else space["run"](), file)
+"""
+PROGRAM = {program}
+HAS_INPUTS = {has_inputs}
+CODE = {code}
+'''
+
 SHELL: Final = '''\
 import json
 import os
@@ -43,27 +84,38 @@ import subprocess
 import sys
 
 
+class Failed(Exception):
+    def __init__(self, code, err):
+        code = code if code > 0 else 128 - code
+        tail = err.decode("utf-8", "replace")[-8192:]
+        self.weft_record = {{"kind": "exit", "message": f"exit {{code}}", "exit_code": code, "tail": tail}}
+
+
 def no_number(name):
     raise ValueError(f"{{name}} is not JSON")
 
 
 def run(**inputs):
-    path = os.path.join(os.environ["WEFT_DIR"], "step.sh")
+    folder = os.environ["WEFT_DIR"]
+    path = os.path.join(folder, "step.sh")
     with open(path, "w", encoding="utf-8") as file:
         file.write(HEAD + CODE + TAIL)
     texts = {{name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in inputs.items()}}
     variables = {{VARIABLES[name]: text for name, text in texts.items()}}
+    for name, value in inputs.items():
+        with open(os.path.join(folder, VARIABLES[name]), "w", encoding="utf-8") as file:
+            file.write(value if isinstance(value, str) else texts[name])
     too_long = [name for name, text in variables.items() if len(text.encode()) > VARIABLE_BYTES_MAX]
     if too_long:
         raise ValueError(f"{{too_long[0]}} is longer than {{VARIABLE_BYTES_MAX}} bytes, which no environment variable can carry; "
                          "let the step before write a file and return its name")
-    done = subprocess.run(["bash", path], env={{**os.environ, **variables}}, capture_output=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run([PROGRAM, path], env={{**os.environ, **variables}}, capture_output=True, stdin=subprocess.DEVNULL)
     os.unlink(path)
     out, err = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     sys.stdout.write(out)
     sys.stderr.write(err)
     if done.returncode:
-        raise SystemExit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+        raise Failed(done.returncode, done.stderr)
     for line in out.split("\\n"):
         line = line.strip()
         if line.startswith("{{") and line.endswith("}}"):
@@ -76,21 +128,13 @@ def run(**inputs):
 
 VARIABLE_BYTES_MAX = 100 << 10
 VARIABLES = {variables}
-HEAD = """\\
-set -e
-parse_input() {{
-  local LC_ALL=C
-  local name="${{1//[^A-Za-z0-9_]/_}}"
-  name="INPUT_${{name^^}}"
-  local text="${{!name-}}" escaped='\\\\"' quote='"'
-  case "$text" in
-    '"'*'"') text="${{text#?}}"; text="${{text%?}}"; printf '%b\\\\n' "${{text//"$escaped"/$quote}}" ;;
-    *) printf '%s\\\\n' "$text" ;;
-  esac
-}}
-"""
+PROGRAM = {program}
+HEAD = (  # without a line of its own, so that bash counts the author's
+    'set -e; parse_input() {{ set -- "$(printf %s "$1" | LC_ALL=C tr a-z A-Z | LC_ALL=C tr -c A-Z0-9_ _)"; '
+    'if [ -f "$WEFT_DIR/INPUT_$1" ]; then cat "$WEFT_DIR/INPUT_$1"; fi; echo; }}; '
+)
 TAIL = """
-if declare -F run >/dev/null; then run; fi
+case "$(LC_ALL=C type run 2>/dev/null)" in "run is a function"*|"run is a shell function"*) run ;; esac
 """
 CODE = {code}
 '''
@@ -121,8 +165,19 @@ def python(code: str, needs: Sequence[str]) -> Action:
     return Python(code=PYTHON.format(code=repr(code), has_inputs=bool(needs)))
 
 
+def python_by(program: str, code: str, needs: Sequence[str]) -> Action:
+    """The same in another Python than ours."""
+    return Python(code=PYTHON_BY.format(code=repr(code), has_inputs=bool(needs), program=repr(program)))
+
+
 def shell(code: str, needs: Sequence[str]) -> Action:
-    return Python(code=SHELL.format(code=repr(code), variables={name: variable(name) for name in needs}))
+    return shell_by("bash", code, needs)
+
+
+def shell_by(program: str, code: str, needs: Sequence[str]) -> Action:
+    """The same in another shell."""
+    variables = {name: variable(name) for name in needs}
+    return Python(code=SHELL.format(code=repr(code), variables=variables, program=repr(program)))
 
 
 def javascript(code: str, needs: Sequence[str]) -> Action:
@@ -141,3 +196,5 @@ def language_of(action: Action) -> str:
 
 
 MAKERS: Final = {"lua": lua, "python": python, "shell": shell, "javascript": javascript}
+MAKERS_BY: Final = {"python": python_by, "shell": shell_by}
+"""For those whose program can be chosen."""

@@ -51,9 +51,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "execution.enable_step_parallelism": "the engine itself only shows it",
     "server.host": "`weft serve --host` says where to listen",
     "server.static_dir": "there are no pages to serve",
-    "runners.python.interpreter": "Python steps run in the Python of weft",
     "runners.javascript.interpreter": "JavaScript runs confined, in no program of its own",
-    "runners.shell.interpreter": "shell steps run in bash",
     "runners.wasm.modules_dir": "the path of a module begins in the current folder",
     "runners.wasm.wasi_enabled": "a module may always use WASI",
     "logging.level": "`-v` and `-q` say how much is shown",
@@ -61,6 +59,9 @@ UNUSED: Final[Mapping[str, str]] = {
 }
 """What nothing here depends on, and why."""
 
+PROGRAMS: Final = {"python": "runners.python.interpreter", "shell": "runners.shell.interpreter"}
+USUAL: Final = ("python3", "node", "sh", "bash")
+"""The documented defaults, which change nothing where they are written out: the Python of weft, no Node, and bash in any case."""
 PORT_MAX: Final = 65535
 NO_SECTION: Final = "there is no section"
 _KINDS: Final = {str: "a text", int: "a number from 0", bool: "true or false", list: "a list of texts"}
@@ -93,16 +94,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             parallel=self["execution.mode"] == "parallel",
             max_parallel_steps=self["execution.max_parallel_steps"],
             disabled={language: setting.origin for language, setting in off.items()},
+            programs={language: self[name] for language, name in PROGRAMS.items() if self[name] not in USUAL},
         )
 
     def warnings(self, name: str) -> Iterator[Problem]:
         """What whoever runs the file of this name must know. A configuration file may be that of another program, whose sections
         are not told."""
         told = [problem for problem in self.problems if NO_SECTION not in problem or "did you mean" in problem]
-        for runner in ("python", "javascript", "shell"):
-            setting = self.settings[f"runners.{runner}.interpreter"]
-            if setting.value not in (SETTINGS[setting.name].default, "bash"):
-                told.append(f"{setting.origin}: the interpreter `{setting.value}` is not used: {UNUSED[setting.name]}")
+        node = self.settings["runners.javascript.interpreter"]
+        if node.value not in USUAL:
+            told.append(f"{node.origin}: the interpreter `{node.value}` is not used: {UNUSED[node.name]}")
         for problem in told:
             hint = "`weft doctor --config FILE` shows what counts"
             yield Problem(code="W610", severity="warning", message=problem, place=Place(name), hint=hint)
