@@ -60,6 +60,7 @@ def test_levels_are_counted_from_one(tmp_path: Path) -> None:
 def test_it_is_known_by_its_content_too() -> None:
     assert read(DEMO.read_text(), "demo").format == "hwfe"
     assert read("\ufeff" + DEMO.read_text(), "demo.lua").workflow is not None
+    assert read("#!/usr/bin/env lua\n" + DEMO.read_text(), "demo.lua").workflow is not None
     assert read("steps: { a: { run: 'workflow = x' } }", "x").format == "native"
 
 

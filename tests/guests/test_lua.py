@@ -20,6 +20,11 @@ def test_data_in_and_out() -> None:
     assert lua.run("function run(i) return i end", inputs) == {key: inputs[key] for key in "bcdfn"}
 
 
+def test_whole_numbers_that_are_too_large_become_floats_as_in_a_program() -> None:
+    inputs = {"a": [2**64, {"b": -(2**70)}], "c": 2**63 - 1, "d": True}
+    assert lua.run("function run(i) return i end", inputs) == {"a": [2.0**64, {"b": -(2.0**70)}], "c": 2**63 - 1, "d": True}
+
+
 @pytest.mark.parametrize(
     ("returns", "value"),
     [
@@ -119,6 +124,14 @@ def test_failures(code: str, kind: str, message: str) -> None:
     record = fails(code)
     assert record["kind"] == kind
     assert message in record["message"]
+
+
+@pytest.mark.parametrize("number", ["1/0", "-1/0", "0/0"])
+def test_what_json_cannot_say(number: str) -> None:
+    record = fails(f"function run() return {{ x = {{ {number} }} }} end")
+    assert record["kind"] == "invalid_output"
+    assert record["message"].startswith("`output.x[1]` is ")
+    assert record["hint"] == "return nil for a missing number"
 
 
 def test_a_failure_has_its_stack() -> None:

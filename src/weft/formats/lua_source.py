@@ -47,7 +47,8 @@ def read_lua(data: bytes, name: str, evaluate: Evaluate | None) -> tuple[Documen
     text = decode(data, name)
     if isinstance(text, Problem):
         return None, [text]
-    answer = evaluate(text.text) if evaluate else {"missing": True}
+    program = f"--{text.text}" if text.text.startswith("#") else text.text  # `#!`: Lua itself passes over such a line
+    answer = evaluate(program) if evaluate else {"missing": True}
     if answer.get("missing"):
         hint = "pip install 'weft[lua]'"
         return None, [

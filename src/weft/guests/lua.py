@@ -103,7 +103,11 @@ def run(
         function = env["run"]
         if lua54.lua_type(function) != "function":
             raise LuaError("error", "the code defines no function `run`", "function run(inputs) … end")
-        return plain(lua54, function(runtime.table_from(inputs, recursive=True)), "output", ())
+        try:
+            table = runtime.table_from(inputs, recursive=True)
+        except OverflowError:
+            table = runtime.table_from(_with_floats(inputs), recursive=True)
+        return plain(lua54, function(table), "output", ())
     except lua54.LuaMemoryError:
         hint = "compute on less at once, or in a step of another kind"
         raise LuaError("out_of_memory", f"it took more than {memory_bytes_max >> 20} MiB", hint) from None
@@ -112,6 +116,15 @@ def run(
         raise LuaError("error", first or "it raised an error that is no text", tail=rest) from None
     except UnicodeDecodeError:
         raise LuaError("invalid_output", "the result holds a text that is not UTF-8") from None
+
+
+def _with_floats(value: Any) -> Any:
+    """What Lua makes of whole numbers of more than 64 bits, also where they are written in a program."""
+    if isinstance(value, dict):
+        return {key: _with_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_floats(item) for item in value]
+    return float(f"{value}.0") if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 else value
 
 
 def evaluated(
