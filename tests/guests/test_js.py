@@ -64,5 +64,20 @@ def test_failures(code: str, kind: str, message: str) -> None:
     assert message in record["message"]
 
 
+@pytest.mark.parametrize(
+    ("code", "is_node"),
+    [
+        ("const fs = require('fs')", True),
+        ("async function run() { await fetch('x') }", True),
+        ("function run() { return process.env }", True),
+        ("function run() { return proces.env }", False),
+    ],
+)
+def test_whoever_looks_for_node_is_told(code: str, is_node: bool) -> None:
+    with pytest.raises(js.JavaScriptError) as caught:
+        js.run(code, {})
+    assert ("no Node" in caught.value.weft_record["hint"]) == is_node
+
+
 def test_the_name_of_the_exception_can_be_matched() -> None:
     assert fails("function run() { throw new TypeError('x') }")["exception"].split()[0] == "TypeError"

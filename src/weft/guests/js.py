@@ -19,6 +19,8 @@ MEMORY_BYTES_MAX = 512 << 20
 STACK_BYTES_MAX = 1 << 20
 """About ten thousand nested calls, and well below the 8 MiB that the thread has."""
 
+NODE = ("require", "process", "Buffer", "setTimeout", "setInterval", "setImmediate", "fetch")
+
 CONSOLE = """
 globalThis.console = (() => {
   const text = (value) => typeof value === "string" ? value
@@ -106,7 +108,8 @@ def run(
         name = end["name"]
         if name == "InternalError":
             raise _failure(f"{name}: {end['error']}", memory_bytes_max)
-        raise JavaScriptError("error", f"{name}: {end['error']}" if name else end["error"], tail=end["stack"], name=name)
+        message = f"{name}: {end['error']}" if name else end["error"]
+        raise JavaScriptError("error", message, _absent(message), end["stack"], name)
     return json.loads(end["value"]) if end["value"] is not None else None
 
 
@@ -144,4 +147,10 @@ def _failure(text: str, memory_bytes_max: int) -> JavaScriptError:
     if "out of memory" in first:
         message = f"it took more than {memory_bytes_max >> 20} MiB"
         return JavaScriptError("out_of_memory", message, "compute on less at once, or in a step of another kind")
-    return JavaScriptError("error", first, tail=stack, name=first.partition(":")[0] if ": " in first else "")
+    return JavaScriptError("error", first, _absent(first), stack, first.partition(":")[0] if ": " in first else "")
+
+
+def _absent(message: str) -> str:
+    """A hint for whoever looks for Node."""
+    name = message.removeprefix("ReferenceError: ").removesuffix(" is not defined")
+    return "there is the language and `console`: no modules, no Node, no timers, no network" if name in NODE else ""
