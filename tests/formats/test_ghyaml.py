@@ -350,6 +350,17 @@ def test_agents_are_read_from_their_files() -> None:
     )
 
 
+def test_what_an_agent_has_not_is_told() -> None:
+    head = "name: x\nmetadata: { toolPreferences: { allowedToolRegex: ['.*'] }, executionConfig: { maxRounds: 5 } }\n"
+    text = whole("- { id: a, name: A, type: agent, config: { agent: x, prompt: y } }")
+    (told,) = read(text, files={"x.yaml": head}).problems
+    assert (told.code, told.severity, told.place.line) == ("W913", "warning", 5)
+    assert "the agent `x` has no tools here" in told.message
+    assert "`toolPreferences`, `executionConfig.maxRounds` of `x.yaml`" in told.message
+    (wrong,) = read(text, files={"x.yaml": "name: x\nsystemPromt: { type: content, value: y }\n"}).problems
+    assert (wrong.severity, wrong.hint) == ("error", "did you mean `systemPrompt`?")
+
+
 # ---- detection ----
 
 

@@ -103,6 +103,18 @@ template:
     assert "these templates extend each other: a.yaml → b.yaml → a.yaml" in [problem.message for problem in loaded.problems]
 
 
+def test_a_template_may_only_change_another() -> None:
+    """With `extends` and `overrides` and no `template` of its own; what that one overrides stays so."""
+    files = {
+        "deploy.yaml": TEMPLATE,
+        "live.yaml": "extends: deploy\noverrides: { timeout: 90000, steps: [{ id: build, name: First }] }\n",
+        "slow.yaml": "metadata: { id: slow }\nextends: live\noverrides: { timeout: 95000 }\n",
+    }
+    workflow = workflow_of("templateId: slow\nparameters: { app: shop }\n", files=files)
+    assert (workflow.timeout_s, [step.title for step in workflow.steps]) == (95, ["First", "Roll"])
+    assert workflow_of(files["live.yaml"], files=files, given={"app": "shop"}).timeout_s == 90
+
+
 def test_problems_of_a_template_point_into_it() -> None:
     template = TEMPLATE.replace("dependsOn: [build]", "dependsOn: [biuld]")
     loaded = read("templateId: deploy\nparameters: { app: shop }\n", "i.yaml", {"deploy.yaml": template})

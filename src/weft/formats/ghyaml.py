@@ -143,7 +143,9 @@ def _instance(document: Document, reading: Reading, name: str, sources: Sources,
     id_ = reading.text(value, "templateId", ())
     given = reading.mapping(value.get("parameters"), ("parameters",))
     overrides = reading.mapping(value.get("overrides"), ("overrides",))
-    found = sources.document(_files(id_)) if id_ else None
+    if not id_:
+        return None
+    found = sources.document(_files(id_))
     if found is None or not is_template(found[0].value):
         what = f"there is no template `{shown(id_)}`" if found is None else f"`{found[1]}` is no template"
         hint = f"it is looked for beside this file: {quoted([f'{id_}.yaml', f'templates/{id_}.yaml'])}"
@@ -169,7 +171,7 @@ def step_path(document: Document, step: str) -> Path:
     for n, item in enumerate(steps if isinstance(steps, list) else ()):
         if isinstance(item, dict) and item.get("id") == step.partition("/")[0]:
             return (*root, "steps", n)
-    return (*root, "steps") if steps else ("templateId",)
+    return (*root, "steps") if steps else ("extends",) if root else ("templateId",)
 
 
 class _Read(msgspec.Struct, kw_only=True):

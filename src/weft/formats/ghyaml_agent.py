@@ -10,6 +10,9 @@ from weft.formats.shapes import quoted
 from weft.model.tokens import shown
 
 FOLDERS: Final = ("", "agents/", "../agents/")
+KEYS: Final = ("name", "description", "version", "metadata", "systemPrompt")
+"""Of the file of an agent."""
+_OF_TOOLS: Final = ("toolPreferences", "executionConfig.maxRounds")
 PROVIDER: Final = "openai"
 """Whose interface a model without a provider before its name is asked through: nearly all have it."""
 
@@ -40,7 +43,22 @@ def read_agent(name: str, path: Path, reading: Reading, sources: Sources) -> Age
     if not isinstance(value, dict):
         reading.wrong(f"`{file}` is no file of an agent", path, "it is a mapping with `name` and `systemPrompt`", "W913")
         return AgentFile()
+    _report_unread(name, value, file, path, reading)
     return AgentFile(model=_model(value), system=_system(value, file, path, reading, sources))
+
+
+def _report_unread(name: str, value: dict[str, Any], file: str, path: Path, reading: Reading) -> None:
+    """What somebody may count on that is not there: tools, and keys that are misspelled."""
+    told = [key for key in _OF_TOOLS if _inside(value, "metadata", *key.split("."))]
+    if told:
+        message = (
+            f"the agent `{shown(name)}` has no tools here, and answers at once: {quoted(told)} of `{file}` say nothing to it"
+        )
+        hint = "let steps before it do what needs tools, and put what they found into its `prompt`"
+        reading.warn("W913", message, Where(path), hint)
+    for key in value:
+        if key not in KEYS and (near := reading.findings.meant(key, KEYS)):
+            reading.wrong(f"`{file}` has no use for `{shown(key)}`", path, f"did you mean `{near}`?", "W913")
 
 
 def _inside(value: Any, *keys: str) -> Any:

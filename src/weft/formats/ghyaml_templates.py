@@ -28,7 +28,13 @@ ENDINGS: Final = (".yaml", ".yml", ".json")
 INSTANCE_KEYS: Final = ("templateId", "parameters", "name", "overrides", "description", "metadata")
 TEMPLATE_KEYS: Final = ("metadata", "parameters", "extends", "template", "overrides")
 _PARAMETER_KEYS: Final = ("name", "type", "description", "required", "default", "validation")
-_RULES: Final = ("pattern", "minLength", "maxLength", "minimum", "maximum", "enum")
+_NUMBER: Final = ((int, float), "a number")
+_RULES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
+    "pattern": ((str,), "a text"),
+    **dict.fromkeys(("minLength", "maxLength", "minimum", "maximum"), _NUMBER),
+    "enum": ((list,), "a list"),
+}
+"""What each rule of a parameter holds."""
 TYPES: Final[dict[str, tuple[tuple[type, ...], Value]]] = {
     "string": ((str,), ""),
     "number": ((int, float), 1),
@@ -43,7 +49,7 @@ TYPES: Final[dict[str, tuple[tuple[type, ...], Value]]] = {
 def is_template(value: Value) -> bool:
     return (
         isinstance(value, dict)
-        and "template" in value
+        and ("template" in value or "extends" in value)
         and isinstance(value.get("metadata"), dict | None)
         and "steps" not in value
     )
@@ -91,12 +97,16 @@ class Template:
         """The workflow, unless there is none. `given`: the values that an instance or the command line gives; None: nobody was
         asked yet. What is wrong with them is reported to `blame` at `where`: they may come from another file."""
         self.reading.check_keys(self.value, TEMPLATE_KEYS, (), "a template")
+        before = self.reading.findings.count
         whole = self._extended(self.value, [self.name])
-        declared = self._declared(whole.get("parameters"))
-        parameters = self._values(declared, given, where, blame)
-        template = whole.get("template")
-        if not isinstance(template, dict):
+        is_whole, template = self.reading.findings.count == before, whole.get("template")
+        if not isinstance(template, dict) and (is_whole or "template" in self.value):
             self.reading.wrong(f"`template` is {described(template)}, where a workflow must be", ("template",), code="W912")
+        declared = self._declared(whole.get("parameters"))
+        if not is_whole:  # what is missing would be missed all over again
+            return None
+        parameters = self._values(declared, given, where, blame)
+        if not isinstance(template, dict):
             return None
         for over in (self.value.get("overrides"), overrides):
             template = merged(template, over) if isinstance(over, dict) else template
@@ -118,6 +128,8 @@ class Template:
             self.reading.wrong(message, ("extends",), "a template is looked for as ID.yaml beside the file", "W912")
             return value
         under = self._extended(found[0].value, [*chain, found[1]])
+        if isinstance(over := under.get("overrides"), dict):
+            under = {**under, "template": merged(under.get("template"), over)}
         return {**value, **{key: merged(under.get(key), value.get(key, under.get(key))) for key in ("template", "parameters")}}
 
     def _declared(self, given: Value) -> dict[str, dict[str, Any]]:
@@ -132,13 +144,10 @@ class Template:
                 self.reading.wrong("a parameter has no `name`", path, '{ name: "region", type: string }', "W912")
                 continue
             self.reading.check_keys(one, _PARAMETER_KEYS, path, "a parameter")
-            rules = one.get("validation")
-            if isinstance(rules, dict):
-                self.reading.check_keys(rules, _RULES, (*path, "validation"), "a validation")
-                if isinstance(rules.get("pattern"), str) and may_hang(rules["pattern"]):
-                    where = Where((*path, "validation", "pattern"))
-                    hint = "write it without a repetition in a repetition"
-                    self.reading.warn("W912", "this pattern might take for ever, so nothing is checked with it", where, hint)
+            if name in declared:
+                self.reading.wrong(f"the parameter `{shown(name)}` is declared twice", (*path, "name"), "remove one", "W912")
+            self.reading.flag(one, "required", path)
+            self._check_rules(self.reading.mapping(one.get("validation"), (*path, "validation")), (*path, "validation"))
             kind = one.get("type", "string")
             if kind not in TYPES:
                 hint = self.reading.findings.suggest(str(kind), TYPES) or f"it is one of {quoted(TYPES)}"
@@ -148,6 +157,22 @@ class Template:
             if one.get("default") is not None and (wrong := check(one, one["default"])):
                 self.reading.wrong(f"the default of the parameter `{name}` {wrong}", (*path, "default"), code="W912")
         return declared
+
+    def _check_rules(self, rules: Mapping[str, Value], path: Path) -> None:
+        self.reading.check_keys(rules, _RULES, path, "a validation")
+        for rule, value in rules.items():
+            kinds, what = _RULES.get(rule, ((), ""))
+            if kinds and (not isinstance(value, kinds) or isinstance(value, bool)):
+                self.reading.wrong(f"`{rule}` is {described(value)}, where {what} must be", (*path, rule), code="W912")
+        pattern = rules.get("pattern")
+        if isinstance(pattern, str) and may_hang(pattern):
+            where, hint = Where((*path, "pattern")), "write it without a repetition in a repetition"
+            self.reading.warn("W912", "this pattern might take for ever, so nothing is checked with it", where, hint)
+        elif isinstance(pattern, str):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                self.reading.wrong(f"`{shown(pattern)}` is no pattern: {error}", (*path, "pattern"), code="W912")
 
     def _values(
         self, declared: Mapping[str, dict[str, Any]], given: Mapping[str, Value] | None, where: Where, blame: Reading
@@ -200,7 +225,7 @@ def _against(pattern: str, value: str) -> str:
         if may_hang(pattern) or re.search(pattern, value):
             return ""
     except re.error:
-        return f"cannot be checked: `{shown(pattern)}` is no pattern"
+        return ""  # which has been told where it stands
     return f"does not match the pattern `{shown(pattern)}`"
 
 

@@ -74,7 +74,8 @@ GHYAML_CODES: Final[dict[str, Code]] = {
     "W913": Code(
         "the file of an agent",
         "An agent is described in a file of its name beside the workflow, or in `agents/`. Without it the agent is asked without "
-        "a system prompt; one that cannot be read is refused.",
+        "a system prompt; one that cannot be read is refused. Agents have no "
+        "tools here.",
         "Write the file: `systemPrompt: { type: content, value: … }`, `metadata: { languageModel: { preferred: … } }`.",
     ),
     "W914": Code(
