@@ -98,7 +98,7 @@ def test_the_configuration_of_the_document() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("a: [", "cannot be read"),
+        ("chat: [", "cannot be read"),
         ("chat: { workflow_mode: 1 }", "is no mapping"),
         ("chat: { workflow_mode: { enabled: 1 } }", "`enabled` is `1`"),
         ("chat: { workflow_mode: { detect_keywords: and } }", "no list of texts"),
@@ -107,9 +107,16 @@ def test_the_configuration_of_the_document() -> None:
     ],
 )
 def test_what_is_wrong_with_a_configuration(content: str, problem: str) -> None:
-    mode = read_mode({"config.yaml": content.encode()})
+    files = {"config.yaml": content.encode()}
+    mode = read_mode(files)
     assert problem in mode.problems[0]
     assert mode.enabled
+    loaded = read("workflow_id: w\nsteps: [{ step_id: a, description: x }]\n", files=lambda names: files)
+    assert [(found.code, found.message) for found in loaded.problems] == [("W814", mode.problems[0])]
+
+
+def test_a_configuration_of_another_program_is_none_of_ours() -> None:
+    assert read_mode({"config.yaml": b"a: ["}).problems == ()
 
 
 # ---- the order ----

@@ -137,7 +137,10 @@ def _load(
         from weft.formats import evolver as module
         from weft.formats.evolver_config import FILES, read_mode
 
-        workflow = module.load(document, findings, name, sources, outside.folder, read_mode(outside.files(FILES)))
+        mode = read_mode(outside.files(FILES))
+        if not sources.inside:
+            problems += mode.warnings(name)
+        workflow = module.load(document, findings, name, sources, outside.folder, mode)
     elif form == "pml":
         from weft.formats import pml as module
 

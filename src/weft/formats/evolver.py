@@ -72,6 +72,8 @@ KEYS: Final = (
     *("tools", "dependencies", "input_parameters", "output_schema", "metadata", "priority", "quality_level", "success_criteria"),
     *("workflow", "tasks", "constraints", "optimization", "validation", "required_tools", "python_tools", "estimated_duration"),
 )
+COST_MAX: Final = 1e15
+"""As for what steps report."""
 NO_MEANING: Final = ("max_latency_ms_p95", "max_risk_score", "min_correctness")
 CONSTRAINTS: Final = ("max_cost_per_run", *NO_MEANING)
 DEPENDS: Final = ("depends_on", "dependsOn", "dependencies")
@@ -336,7 +338,7 @@ class _Loader:
             if given.has(key):
                 hint = "it chooses among tools by what many runs measured; here the candidates' `priority` does"
                 given.warn("W812", f"`{key}` says nothing about one run", given.at(key), hint, key=True)
-        cost = given.number("max_cost_per_run", default=0, least=0)
+        cost = given.number("max_cost_per_run", default=0, least=0, most=COST_MAX)
         return Budget(cost=float(cost)) if given.has("max_cost_per_run") else None
 
 

@@ -5,11 +5,12 @@ a workflow: they are read and checked, and wait for the planner.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from weft.model.problem import Place, Problem
 from weft.model.suggest import did_you_mean
 
 FILES: Final = ("config.yaml", "config.yml")
@@ -25,6 +26,12 @@ class WorkflowMode(msgspec.Struct, frozen=True, kw_only=True):
     max_steps: int = 10
     problems: tuple[str, ...] = ()
 
+    def warnings(self, name: str) -> Iterator[Problem]:
+        """What whoever runs the file of this name must know."""
+        for problem in self.problems:
+            hint = "`weft doctor --config config.yaml` shows what counts"
+            yield Problem(code="W814", severity="warning", message=problem, place=Place(name), hint=hint)
+
 
 def recognises_config(data: bytes) -> bool:
     """Whether this is a configuration of Code Evolver: others have files of the same name."""
@@ -39,6 +46,8 @@ def read_mode(files: Mapping[str, bytes]) -> WorkflowMode:
     from weft.formats.yaml_source import read_yaml
 
     document, problems = read_yaml(files[name], name, 64, 10_000)
+    if document is None and not recognises_config(files[name]):
+        return WorkflowMode()  # that of another program
     if document is None:
         return WorkflowMode(problems=(f"{name}: it cannot be read: {problems[0].message}",))
     content: Any = document.value

@@ -56,11 +56,12 @@ class Given:
                 self.wrong(f"item {n + 1} of `{key}` is {described(item)}, where a text must be", (*self.path, key, n))
         return found
 
-    def number(self, *names: str, default: float, least: float, whole: bool = False) -> Any:
+    def number(self, *names: str, default: float, least: float, most: float, whole: bool = False) -> Any:
         kinds = (int,) if whole else (int, float)
         value = self._typed(names, kinds, "a whole number" if whole else "a number", default)
-        if self.has(*names) and value < least:
-            self.wrong(f"`{self.key(*names)}` is {value}, where at least {least:g} must be", self.at(*names))
+        if self.has(*names) and not least <= value <= most:
+            bound = f"at most {most:,.10g} may be" if value > most else f"at least {least:g} must be"
+            self.wrong(f"`{self.key(*names)}` is {value:,}, where {bound}", self.at(*names))
             return default
         return value
 

@@ -17,7 +17,9 @@ from weft.formats.evolver_references import Hole, Parts, References, Target, tem
 from weft.formats.evolver_tools import KINDS, Definition, Tools
 from weft.formats.python_code import python_error
 from weft.formats.shapes import described
+from weft.model.spec import RETRY_TIMES_MAX
 from weft.model.tokens import shown
+from weft.model.units import DURATION_MAX_S
 from weft.model.workflow import Action, Agent, Flow, Python, Retry, Step, Value, Workflow
 
 RUNTIME: Final = "weft.guests.node_runtime:run"
@@ -161,7 +163,7 @@ def _with_candidates(raw: Raw, tools: Tools) -> Raw | None:
             continue
         one = Given(item, path, given.findings)
         if name := one.text("tool_id", "tool"):
-            found.append((one.number("priority", default=NORMAL, least=-1e9), n, name, one.at("tool_id", "tool")))
+            found.append((one.number("priority", default=NORMAL, least=-1e9, most=1e9), n, name, one.at("tool_id", "tool")))
         else:
             given.wrong(f"candidate {n + 1} names no `tool_id`", path, "{ tool_id: NAME, priority: 1 }", "W808")
     there = [(name, path) for _, _, name, path in sorted(found) if tools.knows(name)]
@@ -238,7 +240,7 @@ class Steps:
             names=names,
             data=mapping or {id_: f"${{{{ steps[{json.dumps(id_)}].output }}}}" for id_ in depends_on},
             checks=self._checks(given),
-            timeout_s=float(given.number("timeout", default=TIMEOUT_S, least=0.001)),
+            timeout_s=float(given.number("timeout", default=TIMEOUT_S, least=0.001, most=DURATION_MAX_S)),
         )
         made: list[tuple[Action, dict[str, Value], float]] = []
         if not runs:
@@ -321,10 +323,7 @@ class Steps:
         """What is asked of the result."""
         checks: dict[str, Value] = {}
         if given.has("repeat"):
-            checks["repeat"] = given.number("repeat", default=1, least=1, whole=True)
-            if checks["repeat"] > REPEAT_MAX:
-                hint = "make it several steps"
-                given.wrong(f"`repeat` is {checks['repeat']:,}, where at most {REPEAT_MAX:,} may be", given.at("repeat"), hint)
+            checks["repeat"] = given.number("repeat", default=1, least=1, most=REPEAT_MAX, whole=True)
         expected = given.fields.get("expects_exception")
         if isinstance(expected, bool | str):
             checks |= {"expects_exception": expected} if expected else {}
@@ -351,7 +350,7 @@ class Steps:
     def _retry(self, raw: Raw) -> Retry:
         given = raw.given
         tool = next(iter(raw.tools.values()), {})
-        times = given.number("max_retries", default=3, least=0, whole=True)
+        times = given.number("max_retries", default=3, least=0, most=RETRY_TIMES_MAX, whole=True)
         if given.flag("retry_on_failure"):
             return Retry(times=times)
         return Retry(times=tool["retries"]) if "retries" in tool else Retry()

@@ -14,7 +14,9 @@ from weft.formats.evolver_fields import Given
 from weft.formats.python_code import python_error
 from weft.formats.shapes import described, quoted
 from weft.model.problem import Problem
+from weft.model.spec import RETRY_TIMES_MAX
 from weft.model.tokens import shown
+from weft.model.units import DURATION_MAX_S
 from weft.model.workflow import Value
 
 Folder: TypeAlias = Callable[[str], Mapping[str, bytes]]
@@ -157,9 +159,9 @@ class Tools:
         if given.has("fallback_tool"):
             made["fallback_tool"] = given.text("fallback_tool")
         if given.flag("retry_on_failure"):
-            made["retries"] = given.number("max_retries", default=3, least=0, whole=True)
+            made["retries"] = given.number("max_retries", default=3, least=0, most=RETRY_TIMES_MAX, whole=True)
         if given.has("timeout"):
-            made["timeout"] = given.number("timeout", default=300, least=0.001)
+            made["timeout"] = given.number("timeout", default=300, least=0.001, most=DURATION_MAX_S)
         return made
 
 
@@ -215,7 +217,7 @@ def _llm(name: str, given: Given, folder: str) -> Definition | None:
         if text := given.text(key) or inner.text(key):
             made[key] = text
     if given.has("temperature") or inner.has("temperature"):
-        made["temperature"] = (given if given.has("temperature") else inner).number("temperature", default=0.7, least=0)
+        made["temperature"] = (given if given.has("temperature") else inner).number("temperature", default=0.7, least=0, most=100)
     if "endpoint" in made and not made["endpoint"].startswith(("http://", "https://")):
         hint = "endpoint: http://localhost:11434"
         given.wrong(f"the `endpoint` of the tool `{shown(name)}` is no address", given.at("endpoint"), hint, "W808")

@@ -21,6 +21,8 @@ ARGUMENT_BYTES_MAX = 100 << 10
 """The kernel takes 128 KiB for one argument."""
 ANSWER_BYTES_MAX = 64 << 20
 """As for `http` steps."""
+WAIT_S_MAX = 2_000_000.0
+"""What the system's `poll` takes: 23 days. The timeout of the step bounds the rest."""
 USED_MAX = 1e15
 """As for steps: a larger number is a mistake."""
 TEMPERATURE = 0.7
@@ -41,6 +43,10 @@ def carry_out(name: str, tool: dict[str, Any], prompt: Any, given: dict[str, Any
     if kind == "llm":
         return llm(tool, prompt, given, context)
     return api(name, tool, prompt, given)
+
+
+def _timeout_s(tool: dict[str, Any]) -> float:
+    return min(float(tool.get("timeout") or runtime.TIMEOUT_S), WAIT_S_MAX)
 
 
 def inputs_of(prompt: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -82,14 +88,14 @@ def _filled(part: str, known: dict[str, Any], name: str, number: int) -> str:
 
 def _finished(name: str, argv: list[str], stdin: str, tool: dict[str, Any], context: Any) -> tuple[str, str]:
     """Both outputs of a program that succeeded. What it reports as used counts as used by the step."""
-    timeout_s = tool.get("timeout") or runtime.TIMEOUT_S
+    timeout_s = _timeout_s(tool)
     usage = context.path("usage")  # a file for each: those that run at once would overwrite each other
     env, data = {**os.environ, "WEFT_USAGE": str(usage)}, stdin.encode("utf-8", "replace")
     try:
         done = subprocess.run(argv, input=data, capture_output=True, timeout=timeout_s, env=env, check=False)
     except subprocess.TimeoutExpired:
         _count(name, usage, context)
-        raise runtime.ToolError(f"the tool `{name}` took longer than {timeout_s} s", kind="timeout") from None
+        raise runtime.ToolError(f"the tool `{name}` took longer than {timeout_s:g} s", kind="timeout") from None
     except OSError as error:
         raise runtime.ToolError(f"the tool `{name}` cannot be started: {error}") from None
     out, err = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
@@ -177,7 +183,7 @@ def llm(tool: dict[str, Any], prompt: str, given: dict[str, Any], context: Any) 
     provider, model = _model(named, endpoint)
     base, ollama = _address(endpoint, provider)
     system, temperature = tool.get("system_prompt") or tool.get("system", ""), tool.get("temperature")
-    timeout_s = tool.get("timeout") or runtime.TIMEOUT_S
+    timeout_s = _timeout_s(tool)
     if ollama:
         temperature = TEMPERATURE if temperature is None else temperature
         body: dict[str, Any] = {"model": model, "prompt": text, "stream": False}
@@ -280,7 +286,7 @@ def api(name: str, tool: dict[str, Any], prompt: str, given: dict[str, Any]) -> 
         if not value.isascii() or not value.isprintable():
             hint = "it goes into one line of ASCII: put the value into the `body` or the `query`"
             raise runtime.ToolError(f"the header `{key}` of the tool `{name}` cannot hold this value", kind="input", hint=hint)
-    return _exchanged(url, method, body, headers, tool.get("timeout") or runtime.TIMEOUT_S, f"the tool `{name}`")
+    return _exchanged(url, method, body, headers, _timeout_s(tool), f"the tool `{name}`")
 
 
 def _asked(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: float) -> dict[str, Any]:

@@ -74,4 +74,10 @@ EVOLVER_CODES: Final[dict[str, Code]] = {
         "A condition compares inputs and outputs of steps with values, joined with AND, OR and NOT.",
         "Write `inputs.summarize == true AND steps.first.output.score >= 0.8`.",
     ),
+    "W814": Code(
+        "a setting that does not count",
+        "`chat.workflow_mode` in the config.yaml of the current folder has a key that is not known, or a value of a wrong type: "
+        "the default counts in its place.",
+        "Correct it; `weft doctor --config config.yaml` shows what counts.",
+    ),
 }
