@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from evolver_kit import SAY, codes, model_server, portable, program, read, run, step_of, workflow_of
 
-from weft.model.workflow import Agent, Flow, Input, Python
+from weft.formats.emit import imported
+from weft.model.workflow import Agent, Flow, Input, Python, Retry
 
 # ---- what a step runs, and what follows ----
 
@@ -266,6 +267,40 @@ steps:
         ("W812", "`workflow_path` is not used: the step has `code`"),
         ("W812", "the step says `llm_call`, and the tool `say` is of the type `executable`: that counts"),
     ]
+
+
+def test_what_is_imported_has_names_of_ours_and_does_the_same(tmp_path: Path) -> None:
+    say = {"type": "executable", "command": "echo", "args": ["{prompt}"]}
+    tools = {"say": say, "fails": {"type": "executable", "command": "false", "fallback_tool": "say"}}
+    inner = [
+        {"step_id": "1st", "tool": "fails", "description": "x"},
+        {"step_id": "2nd", "tool": "say", "prompt_template": "${steps.1st.output}y"},
+    ]
+    steps = [
+        {"step_id": "1st", "type": "sub_workflow", "workflow_spec": {"steps": inner}},
+        {
+            "step_id": "c",
+            "code": "steps = {'1st': 2}; result = [inputs, steps['1st']]",
+            "input": {"x": "${steps.1st.output.2nd}"},
+        },
+    ]
+    file = {"workflow_id": "w", "tools": tools, "steps": steps}
+    expected = [{"x": "xy"}, 2]
+    outputs, said, _ = run(tmp_path, file)
+    assert outputs == {"1st": {"1st": "x", "2nd": "xy"}, "c": expected}, said
+    text = imported(read(file), "w.json")
+    assert "# `1st/1st/fallback` is called `s_1st_fallback` here" in text
+    assert run(tmp_path, text, name="w.weft.yaml")[0] == {"s_1st": {"s_1st": "x", "s_2nd": "xy"}, "c": expected}
+
+
+def test_what_a_workflow_cannot_be_asked_is_told() -> None:
+    inner = {"steps": [{"step_id": "b", "description": "x"}]}
+    step = {"step_id": "a", "workflow_spec": inner, "timeout": 5, "retry_on_failure": True, "priority": "HIGH"}
+    loaded = read({"workflow_id": "w", "steps": [{**step, "validation": {"error_action": "continue"}}]})
+    assert [problem.message.split()[0] for problem in loaded.problems] == ["`timeout`", "`retry_on_failure`", "`priority`"]
+    assert loaded.workflow
+    made = loaded.workflow.steps[0]
+    assert (made.retry, made.priority, made.on_error) == (Retry(), 0, "continue")
 
 
 def test_an_address_holds_what_is_meant_for_it(tmp_path: Path) -> None:

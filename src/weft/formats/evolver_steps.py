@@ -251,6 +251,8 @@ class Steps:
                 made.append((*self._tool(name, {**tool, "timeout": timeout_s}, raw, ask), timeout_s))
         elif (lowered := self._other(raw, ask)) is not None:
             made.append((*lowered, ask.timeout_s))
+        if any(isinstance(action, Flow) for action, _, _ in made):
+            self._check_flow(given, ask)
         title = given.text("description") or given.text("role") or given.text(*NAMES)
         ids = [raw.id + "/fallback" * n for n in range(len(made))]
         retry, priority = self._retry(raw), self._priority(given)
@@ -261,8 +263,8 @@ class Steps:
                 inputs=inputs,
                 output="json",
                 on_error="isolate" if n else "continue" if self._goes_on(given) else "stop",
-                retry=retry,
-                priority=priority,
+                retry=Retry() if isinstance(action, Flow) else retry,
+                priority=0 if isinstance(action, Flow) else priority,
                 timeout_s=None if isinstance(action, Flow) else timeout_s,
                 title=title,
                 role="fallback" if n else "step",
@@ -337,6 +339,17 @@ class Steps:
             if field := rule.text("success_field"):
                 checks["validation"]["success_field"] = field
         return checks
+
+    def _check_flow(self, given: Given, ask: Ask) -> None:
+        """Report what is asked of a workflow, and can only be asked of the steps in it."""
+        for key in ("timeout", "priority", *["retry_on_failure"] * given.flag("retry_on_failure")):
+            if given.has(key):
+                hint = "give it to the steps of that workflow"
+                given.warn("W812", f"`{key}` says nothing about a step that runs a workflow", given.at(key), hint, key=True)
+        for key, check in ask.checks.items():
+            if key != "validation" or "success_field" in check:
+                hint = "ask it of the last step of that workflow"
+                given.wrong(f"`{key}` cannot be asked of a step that runs a workflow", given.at(key), hint, "W808")
 
     def _goes_on(self, given: Given) -> bool:
         """Whether the run goes on when the step fails: its validation may say so."""

@@ -6,6 +6,7 @@
 - Names that the native format does not have become names that it has (see `renamed`).
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -60,7 +61,9 @@ _CALLED: Final = {
 """Fields whose key has another name."""
 
 _TEXT_OUTPUT: Final = (Shell, Argv)
-_REFERENCE: Final = re.compile(r"steps\['((?:[^'\\]|\\.)*)'\]")
+_HOLE: Final = re.compile(r"(?<!\$)\$\{\{.*?\}\}", re.S)
+_KEY: Final = r"""\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]"""
+_REFERENCE: Final = re.compile(rf"steps{_KEY}(\.output(?:{_KEY})?)?")
 
 
 def spelled(workflow: Workflow, bare: Workflow | None = None) -> dict[str, Value]:
@@ -135,34 +138,52 @@ def ordered(workflow: Workflow) -> Workflow:
 
 
 def renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
-    """The workflow with names that steps, outputs and pools can have in the native format, and the new name of each that has one.
+    """The workflow with names that steps, outputs and pools can have in the native format, and the new name of each that has one;
+    of what is in a sub-workflow by its path."""
+    pools = {name: f"{name}_slots" for name, pool in workflow.resources.items() if name in MACHINE_POOLS and not pool.of_machine}
+    plain, names = _renamed(workflow)
+    return _with_pools(plain, pools), {**pools, **names}
 
-    Steps and outputs of sub-workflows keep theirs: no other system has names for any.
-    """
+
+def _renamed(workflow: Workflow) -> tuple[Workflow, dict[str, str]]:
+    """The same without the pools."""
     names = _fitting([step.id for step in workflow.steps])
     outputs = _fitting(list(workflow.outputs))
-    pools = {name: f"{name}_slots" for name, pool in workflow.resources.items() if name in MACHINE_POOLS and not pool.of_machine}
-    if not names and not outputs and not pools:
+    flows = {step.id: step.action.workflow for step in workflow.steps if isinstance(step.action, Flow)}
+    inside = {id_: _renamed(flow) for id_, flow in flows.items()}
+    results = {id_: _fitting(list(flow.outputs)) for id_, flow in flows.items()}
+    called = {**outputs, **names, **{f"{id_}/{old}": new for id_, (_, inner) in inside.items() for old, new in inner.items()}}
+    if not called:
         return workflow, {}
 
     def new(found: re.Match[str]) -> str:
-        old = re.sub(r"\\(.)", r"\1", found[1])
-        return f"steps['{names[old]}']" if old in names else found[0]
+        id_, output, key = _unquoted(found[1]), found[2] or "", _unquoted(found[3] or "''")
+        if key in results.get(id_, ()):
+            output = f".output['{results[id_][key]}']"
+        return f"steps['{names[id_]}']{output}" if id_ in names else f"steps[{found[1]}]{output}"
 
     plain = msgspec.json.decode(_in_texts(msgspec.to_builtins(workflow), lambda text: _REFERENCE.sub(new, text)), type=Workflow)
     steps = [
         msgspec.structs.replace(
             step,
-            id=names.get(step.id, step.id),
+            id=names.get(was.id, was.id),
             needs=tuple(names.get(need, need) for need in step.needs),
             fallback=names.get(step.fallback, step.fallback),
             wired=names.get(step.wired, step.wired),
+            action=Flow(inside[was.id][0]) if was.id in inside else step.action,
         )
-        for step in plain.steps
+        for was, step in zip(workflow.steps, plain.steps, strict=True)
     ]
-    results = {outputs.get(name, name): value for name, value in plain.outputs.items()}
-    plain = _with_pools(msgspec.structs.replace(plain, steps=tuple(steps), outputs=results), pools)
-    return plain, {**pools, **outputs, **names}
+    given = {outputs.get(name, name): value for name, value in plain.outputs.items()}
+    return msgspec.structs.replace(plain, steps=tuple(steps), outputs=given), called
+
+
+def _unquoted(text: str) -> str:
+    """The text of a literal of ours in either kind of quotes."""
+    if text[0] == '"':
+        found: str = json.loads(text)
+        return found
+    return re.sub(r"\\(.)", r"\1", text[1:-1])
 
 
 def _with_pools(workflow: Workflow, names: Mapping[str, str]) -> Workflow:
@@ -194,13 +215,13 @@ def _fitting(given: Sequence[str]) -> dict[str, str]:
 
 
 def _in_texts(value: Value, change: Callable[[str], str]) -> bytes:
-    """JSON in which each text below is changed. Code has no references of this form: there they would be refused."""
+    """JSON in which each condition below is changed, and what stands in `${{ }}` in any text: the rest may be code, or data."""
 
-    def walk(value: Value) -> Value:
+    def walk(value: Value, key: str = "") -> Value:
         if isinstance(value, str):
-            return change(value)
+            return change(value) if key == "condition" else _HOLE.sub(lambda found: change(found[0]), value)
         if isinstance(value, dict):
-            return {key: walk(item) for key, item in value.items()}
+            return {key: walk(item, key) for key, item in value.items()}
         return [walk(item) for item in value] if isinstance(value, list | tuple) else value
 
     return msgspec.json.encode(walk(value))
