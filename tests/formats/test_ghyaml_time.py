@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 from ghyaml_workflows import SEEDS, whole, workflow_of
+from msgspec.structs import replace
 
 from weft.app import limits_of
 from weft.core import facts as f
@@ -95,6 +96,7 @@ def test_the_mixed_example_takes_as_long_as_its_critical_path() -> None:
     assert numbers.makespan_s == pytest.approx(sum(SECONDS[step] for step in path))
     assert numbers.makespan_s == pytest.approx(numbers.span_s)
     assert most == 2
+    measure.state.workflow = replace(measure.state.workflow, outputs=workflow.outputs)  # no replay evaluates any
     told = as_json(numbers, measure.state)
     assert told["success"] is True
     assert told["parallelStats"] == {

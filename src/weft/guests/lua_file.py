@@ -72,7 +72,9 @@ def main() -> None:
             answer["error"] = str(error).partition("\n")[0] or "it raises an error that is no text"
         except UnicodeDecodeError:
             answer["error"] = "the table `workflow` holds a text that is not UTF-8"
-        packet = json.dumps(answer, ensure_ascii=False).encode()
+        packet = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        packet = b'{"error": "the table `workflow` holds a number that is infinite or no number"}'
     except lua.LuaError as error:
         packet = json.dumps({"error": str(error)}).encode()
     except ImportError:

@@ -1,0 +1,1 @@
+workflow = { name = "x", steps = { a = { code = "function run() end", n = 1/0 } } }
