@@ -137,6 +137,12 @@ def test_what_follows_the_file(steps: list[tuple[str, Any, list[str]]], expected
     assert with_order(needs, {id_: group for id_, group, _ in steps}) == expected
 
 
+def test_all_spellings_of_dependencies_count() -> None:
+    step = "{ step_id: d, description: x, depends_on: [], dependsOn: [a], dependencies: b }"
+    text = "".join(f"- {{ step_id: {id_}, description: x, parallel_group: 1 }}\n" for id_ in "abc")
+    assert needs_of(workflow_of(f"workflow_id: w\nsteps:\n{text}- {step}\n"))["d"] == ["a", "b"]
+
+
 def test_groups_dependencies_and_references_make_the_edges() -> None:
     text = """
 workflow_id: w

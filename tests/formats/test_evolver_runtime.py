@@ -23,6 +23,7 @@ tools:
           return {"got": call_tool("t", inputs["prompt"], more="!")}
   prints: { type: python, source_code: "import sys, json\\nprint(json.dumps({'n': len(json.load(sys.stdin))}))" }
   again: { type: python, source_code: "from node_runtime import call_tool\\ndef main(): return call_tool('again', 'x')" }
+  odd: { type: python, source_code: "def main(): return eval(inputs['prompt'])" }
   leaves: { type: python, source_code: "import sys\\nsys.exit('no more')" }
   counts: { type: executable, command: sh, args: [-c, 'printf %s "$1" > "$WEFT_USAGE"; echo', t, "{prompt}"] }
   replaced: { type: executable, command: none-such, install_command: apt install it, fallback_tool: t }
@@ -77,6 +78,9 @@ def test_chains_and_python_tools(tmp_path: Path) -> None:
         ('call_tool("counts", json.dumps({"cost": -1}))', "cannot be read: cost: -1"),
         ('call_tool("counts", json.dumps({"tokens": 1}))', "cannot be read: tokens: 1"),
         ('call_tool("again", "x")', "the tool `again` is called 8 tools deep"),
+        ('call_tool("odd", "object()")', "the tool `odd` failed: what it returned is no JSON: Object of type object"),
+        ('call_tool("odd", "float(\'nan\')")', "the tool `odd` failed: what it returned is no JSON: Out of range"),
+        ('call_tool("odd", "chr(0xd800)")', "the tool `odd` failed: what it returned is no JSON: 'utf-8' codec"),
         ('call_tool("leaves")', "the tool `leaves` failed with exit 1: no more"),
         ('call_tool("t", "fail")', "the tool `t` failed with exit 3: fail"),
         ('call_llm("m", "x", endpoint="ftp://x")', "the language model has no address"),

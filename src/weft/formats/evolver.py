@@ -232,14 +232,15 @@ class _Loader:
 
     def _depends_on(self, raw: Raw, targets: Mapping[str, Target]) -> list[str]:
         given = raw.given
-        key = given.key(*DEPENDS)
-        value = given.fields.get(key)
-        if isinstance(value, str):
-            names: list[tuple[Value, Path]] = [(value, given.at(*DEPENDS))] if value else []
-        else:
-            names = [(item, (*given.path, key, n)) for n, item in enumerate(given.items(*DEPENDS))]
+        names: list[tuple[str, Value, Path]] = []
+        for key in DEPENDS:
+            value = given.fields.get(key)
+            if isinstance(value, str):
+                names += [(key, value, given.at(key))] if value else []
+            else:
+                names += [(key, item, (*given.path, key, n)) for n, item in enumerate(given.items(key))]
         needs: list[str] = []
-        for item, path in names:
+        for key, item, path in names:
             if not isinstance(item, str):
                 given.wrong(f"`{key}` holds {described(item)}, where the id of a step must be", path)
             elif item not in targets:
@@ -349,7 +350,7 @@ def _plan(raws: list[Raw]) -> tuple[str, ...]:
         title = raw.given.text("description") or raw.given.text("role") or raw.id
         lines.append(f"  {number}. {shown(title)}")
         task = raw.given.text("task_for_node")
-        if task or (raw.given.has(*DEPENDS) and raw.given.fields[raw.given.key(*DEPENDS)]):
+        if task or any(map(raw.given.fields.get, DEPENDS)):
             lines.append(f"     Node task: {shown(task or title)}")
     if len(lines) > PLAN_LINES_MAX:
         lines[PLAN_LINES_MAX:] = ["  …"]

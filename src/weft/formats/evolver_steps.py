@@ -135,7 +135,10 @@ def find_tools(raw: Raw, tools: Tools) -> Raw | None:
     module, _, function = name.rpartition(".")
     if module and kind in ("python", "python_tool", ""):
         return msgspec.structs.replace(raw, function=f"{module}:{function}")
-    tools.refuse(name, path)
+    if given.flag("generate_tool"):
+        _refuse_generated(given, name, path)
+    else:
+        tools.refuse(name, path)
     return None
 
 
@@ -145,9 +148,16 @@ def _refuse_nameless(raw: Raw, kind: str) -> None:
     if kind == "sub_workflow":
         message, hint = f"the step `{shown(raw.id)}` names no workflow", "add `workflow_path`, or the workflow as `workflow_spec`"
     elif given.flag("generate_tool"):
-        message = f"the step `{shown(raw.id)}` wants its tool to be written by a language model, which weft does not do"
-        hint = f"write it as `tools/{shown(raw.id)}.py`, whose main() reads JSON from stdin and prints JSON"
+        _refuse_generated(given, raw.id, given.path)
+        return
     given.wrong(message, given.path, hint, "W808")
+
+
+def _refuse_generated(given: Given, name: str, path: Path) -> None:
+    id_ = shown(given.text("step_id", "id"))
+    message = f"the step `{id_}` wants its tool to be written by a language model, which weft does not do"
+    hint = f"write it as `tools/{shown(name)}.py`, whose main() reads JSON from stdin and prints JSON"
+    given.wrong(message, path, hint, "W808")
 
 
 def _with_candidates(raw: Raw, tools: Tools) -> Raw | None:

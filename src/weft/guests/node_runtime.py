@@ -342,7 +342,12 @@ def serve() -> None:
         sys.stderr.write(tail)
         record = dict(error.weft_record) if isinstance(error, ToolError) else {"message": f"{type(error).__name__}: {error}"}
         answer = {"error": {**record, "tail": tail}}
-    Path(spec["result"]).write_text(json.dumps(answer, ensure_ascii=False), encoding="utf-8")
+    try:
+        data = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:  # what no JSON, or no text, can hold
+        message = f"what it returned is no JSON: {error}"
+        data = json.dumps({"error": {"message": message, "kind": "invalid_output"}}).encode()
+    Path(spec["result"]).write_bytes(data)
 
 
 def told(error: Exception) -> str:

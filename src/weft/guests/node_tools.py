@@ -156,7 +156,7 @@ def python(name: str, tool: dict[str, Any], prompt: str, given: dict[str, Any], 
         answer = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {"result": runtime.from_text(out)}
         sys.stderr.write(out)  # what it said beside its result: the step that called it may be writing its own to stdout
         if record := answer.get("error"):
-            told = {key: record[key] for key in ("hint", "tail") if key in record}
+            told = {key: record[key] for key in ("kind", "exit_code", "hint", "tail") if key in record}
             raise runtime.ToolError(f"the tool `{name}` failed: {record['message']}", **told)
         return answer["result"]
     finally:
