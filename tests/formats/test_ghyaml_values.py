@@ -97,6 +97,8 @@ def test_values_stay_data(tmp_path: Path, evil: str) -> None:
   name: N
   type: script
   config: { command: "printf '[%s]' {{v}} '{{v}}' \\"{{v}}\\" x\\"$(printf %s {{v}})\\"y | cat # {{v}}" }
+- { id: sh, name: N, type: script, config: { command: sh, args: ["-euc", "printf '[%s]' {{v}} '{{v}}' $1", "sh", "{{v}}"] } }
+- { id: bash, name: N, type: script, config: { command: "bash -o pipefail -c 'printf [%s] {{v}} \\"{{v}}\\"'" } }
 - { id: env, name: N, type: script, config: { command: printenv, args: [V], env: { V: "<{{v}}>" } } }
 - { id: test, name: N, type: condition, config: { expression: { equals: { left: "{{steps.made.stdout}}", right: "{{v}}" } } } }
 - { id: wait, name: N, type: delay, config: { duration: 0, message: "{{v}}" } }
@@ -110,11 +112,55 @@ def test_values_stay_data(tmp_path: Path, evil: str) -> None:
     assert outputs["args"]["stdout"] == f"[{evil}][--x={seen}]"
     assert outputs["words"]["stdout"] == f"[{evil}][--x={evil}][q {evil}]"
     assert outputs["line"]["stdout"] == f"[{evil}][{evil}][{evil}][x{evil}y]"
+    assert outputs["sh"]["stdout"].startswith(f"[{evil}][{evil}][")
+    assert outputs["bash"]["stdout"] == f"[{evil}][{evil}]"
     assert outputs["env"]["stdout"] == f"<{evil}>"
     assert outputs["test"]["result"] is True
     assert outputs["wait"]["message"] == evil
     assert outputs["if"]["exitCode"] == 0
     assert not (tmp_path / "X").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("eval echo {{v}}; true", "eval $(echo {{v}})", "cat x | bash -c 'echo {{v}}'", "docker exec box sh -c 'echo {{v}}'"),
+        *(
+            "echo $(sh -c 'echo {{v}}')",
+            "python3 -u -c 'print({{v}})'",
+            "node -e {{v}}",
+            "perl -ne 'print {{v}}' x",
+            "su -c {{v}}",
+        ),
+    ],
+)
+def test_a_value_is_no_text_of_another_program(command: str) -> None:
+    loaded = read(whole(f"- {{ id: a, name: N, type: script, config: {{ command: {json.dumps(command)} }} }}"))
+    (problem,) = loaded.problems
+    assert (problem.code, problem.place.line) == ("W911", 5)
+    assert "in the text of another program" in problem.message
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(
+            "eval x; echo {{v}}",
+            "sh -c 'x' {{v}} | cat",
+            "sh run.sh -c {{v}}",
+            "kubectl get node {{v}} | cat",
+            "(sh -c x) && echo {{v}}",
+        ),
+        *("git commit -m 'sh -c' {{v}}", "eval x # sh -c\necho {{v}}", "case {{v}} in a) echo {{v}};; esac"),
+    ],
+)
+def test_a_value_beside_such_a_text_is_fine(command: str) -> None:
+    assert not read(whole(f"- {{ id: a, name: N, type: script, config: {{ command: {json.dumps(command)} }} }}")).problems
+
+
+def test_words_are_split_as_a_shell_would() -> None:
+    text = whole(script("a", "", json.dumps('x "a\\n" a\\ b \\\n c "\\"" \'d|$e\' "f;g"')))
+    assert workflow_of(text).steps[0].inputs["config"]["words"] == ["x", "a\\n", "a b", "c", '"', "d|$e", "f;g"]
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,52 @@ from weft.model.tokens import ExpressionError
 
 Word: TypeAlias = list[str | dict[str, Node]]
 
-_SHELL: Final = re.compile(r"[|&;<>()$`*?\[\]{}~#!\n]|^\s*\w+=")
+_SHELL: Final = re.compile(r"[|&;<>()$`*?\[\]{}~#!\n]")
+_ASSIGNS: Final = re.compile(r"\s*\w+=")
 """What only a shell understands."""
+_SHELLS: Final = ("sh", "bash", "dash", "zsh", "ksh", "ash")
+_CODE_OPTIONS: Final = {
+    **dict.fromkeys((*_SHELLS, "su"), r"-[a-zA-Z]*c[a-zA-Z]*"),
+    **dict.fromkeys(("python", "pypy"), r"-[a-zA-Z]*c"),
+    **dict.fromkeys(("perl", "ruby", "lua"), r"-[a-zA-Z]*[eE]"),
+    "node": r"-p?e|-p|--eval|--print",
+    "php": r"-r",
+}
+"""For a program: the option after which the text of another program stands."""
 VARIABLE: Final = "WEFT_VALUE_{}"
-_HINT: Final = 'give it to the step as `env`, and write "$NAME" in the command'
+IN_CODE: Final = "in the text of another program"
+HINT: Final = 'give it to the step as `env`, and write "$NAME" in the command'
 
 
 def needs_shell(parts: Sequence[Part]) -> bool:
-    return any(part.node is None and _SHELL.search(part.text) for part in parts)
+    """Whether something outside of quotes is for a shell, or within double ones is not what it seems."""
+    if parts[0].node is None and _ASSIGNS.match(parts[0].text):
+        return True
+    quote = ""
+    for part in parts:
+        signs = iter("" if part.node is not None else part.text)
+        for sign in signs:
+            if sign == "\\" and quote != "'":
+                next(signs, "")
+            elif sign == quote:
+                quote = ""
+            elif not quote and sign in "'\"":
+                quote = sign
+            elif (not quote and _SHELL.match(sign)) or (quote == '"' and sign in "$`"):
+                return True
+    return False
+
+
+def code_at(words: Sequence[str]) -> tuple[int, bool]:
+    """Which word is the text of another program (0: none is), and whether for a shell that is the program of this command."""
+    for first, word in enumerate(words):
+        name = word.rpartition("/")[2].rstrip("0123456789.")
+        for n in range(first + 1, len(words) - 1) if name in _CODE_OPTIONS else ():
+            if re.fullmatch(_CODE_OPTIONS[name], words[n]):
+                return n + 1, first == 0 and name in _SHELLS
+            if not words[n].startswith(("-", "+")) and not words[n - 1].endswith("o"):  # `-o pipefail` has a word of its own
+                break
+    return 0, False
 
 
 def words_of(parts: Sequence[Part]) -> list[Word]:
@@ -42,7 +80,12 @@ def words_of(parts: Sequence[Part]) -> list[Word]:
             elif not quote and sign in "'\"":
                 quote, word = sign, word or [""]
             else:
-                sign = next(signs, sign) if sign == "\\" and quote != "'" else sign  # noqa: PLW2901
+                if sign == "\\" and quote != "'":
+                    after = next(signs, "")
+                    if after == "\n":  # the line goes on
+                        continue
+                    stands = not after or (quote and after not in '$`"\\')  # for itself
+                    sign = sign + after if stands else after  # noqa: PLW2901
                 word = [*(word or []), sign]
     if quote:
         raise ExpressionError(f"this {'quote' if quote == chr(39) else 'double quote'} is never closed", 0, 1)
@@ -61,12 +104,13 @@ def script_of(parts: Sequence[Part]) -> tuple[str, dict[str, Node]]:
         name = VARIABLE.format(len(values) + 1)
         values[name] = part.node
         if wrong := scan.forbids():
-            hint = "write it without the `$`" if wrong == "after `$`" else _HINT
+            hint = "write it without the `$`" if wrong == "after `$`" else HINT
             raise ExpressionError(
                 f"a value cannot stand {wrong}: it would not stay one argument", part.offset, len(part.text) + 4, hint
             )
         script += {"'": f"'\"${{{name}}}\"'", '"': f"${{{name}}}", "#": f"${{{name}}}"}.get(scan.state, f'"${{{name}}}"')
         scan.last = "x"
+        scan.word = (scan.word or "") + "x"
     return script, values
 
 
@@ -85,6 +129,11 @@ class _Scan:
     def __init__(self) -> None:
         self.stack = ["("]
         self.last = "\n"
+        self.words: list[str] = []
+        self.word: str | None = None
+        """Of the command that is being read: the words before the place, and the one that it stands in."""
+        self.outer: list[tuple[list[str], str]] = []
+        """The same of the commands in which that one stands in brackets."""
 
     @property
     def state(self) -> str:
@@ -96,12 +145,33 @@ class _Scan:
             return "after a backslash"
         if self.last == "$" and self.state not in ("'", "#"):
             return "after `$`"
+        if any("eval" in words for words in (self.words, *(words for words, _ in self.outer))):
+            return IN_CODE
+        if code_at([*self.words, self.word or ""])[0] == len(self.words) > 0:
+            return IN_CODE
         return next((self._FORBIDDEN[each] for each in self.stack if each in self._FORBIDDEN), "")
 
     def read(self, text: str) -> None:
         at = 0
         while at < len(text):
+            state, begins = self.state, at
             at += self._step(text, at)
+            self._note(state, text[begins:at])
+
+    def _note(self, state: str, signs: str) -> None:
+        """Keep what has just been read as a part of the command."""
+        if signs in ("$(", "(") and self.state == "(":
+            self.outer.append((self.words, self.word or ""))
+            self.words, self.word = [], None
+        elif state == "(" and signs == ")" and self.outer:
+            self.words, self.word = self.outer.pop()
+        elif state in ("(", "#") and signs in (";", "|", "&", "\n"):
+            self.words, self.word = [], None
+        elif state == "(" and signs.isspace():
+            self.words += [] if self.word is None else [self.word]
+            self.word = None
+        elif state != "#":
+            self.word = (self.word or "") + ("" if signs in ("'", '"') else signs.removeprefix("\\"))
 
     def _step(self, text: str, at: int) -> int:
         """Read what stands at a place; how many signs that was."""

@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from weft.formats.document import Path, Where
-from weft.formats.ghyaml_command import needs_shell, script_of, tree_of, tree_of_word, words_of
-from weft.formats.ghyaml_expression import SCOPES, Node, joined, parse, paths_in
+from weft.formats.ghyaml_command import HINT, IN_CODE, code_at, needs_shell, script_of, tree_of, tree_of_word, words_of
+from weft.formats.ghyaml_expression import SCOPES, Node, Part, joined, parse, paths_in
 from weft.formats.ghyaml_reading import Reading
 from weft.formats.shapes import described, quoted
 from weft.model.tokens import ExpressionError, shown
@@ -141,9 +141,12 @@ class ConfigReader:
                 self._wrong(f"item {n + 1} of `args` holds a NUL character", "args", n, hint="no program can be given one")
         if command is not None and (command := self._text("command")):
             self._command(command, bool(args))
-        tree.setdefault("words", []).extend(self.tree(item, "args", n) for n, item in enumerate(args or []))
+        own = len(tree.setdefault("words", []))
+        tree["words"].extend(self.tree(item, "args", n) for n, item in enumerate(args or []))
         if "shell" in tree:
             del tree["words"]
+        else:
+            self._check_code(tree["words"], own)
         tree["workingDirectory"] = self.tree(self._text("workingDirectory"), "workingDirectory")
         tree["env"] = environment(self, self.fields.get("env"), "env")
 
@@ -166,6 +169,24 @@ class ConfigReader:
         except ExpressionError as error:
             where = Where(path, "value", error.offset, error.length)
             self.reading.findings.add("W911", error.message, where, hint=error.hint)
+
+    def _check_code(self, words: list[Any], own: int) -> None:
+        """Keep values out of the text of another program. A shell that is started gets them as variables. `own`: so many of the
+        words are those of `command`."""
+        pieces = [word.get("t", []) if isinstance(word, dict) else [str(word)] for word in words]
+        at, is_shell = code_at(["".join(piece if isinstance(piece, str) else "x" for piece in word) for word in pieces])
+        if not any(isinstance(piece, dict) for piece in pieces[at]) if at else True:
+            return
+        path = (*self.path, "args", at - own) if at >= own else (*self.path, "command")
+        parts = [Part(piece, None, 0) if isinstance(piece, str) else Part("", piece["e"], 0) for piece in pieces[at]]
+        try:
+            if not is_shell:
+                raise ExpressionError(f"a value cannot stand {IN_CODE}: it would not stay one argument", 0, 1, HINT)
+            words[at], values = script_of(parts)
+        except ExpressionError as error:
+            self.reading.findings.add("W911", error.message, Where(path), hint=error.hint)
+            return
+        self.config.tree["values"] = {name: {"t": [{"e": node}]} for name, node in values.items()}
 
     def _agent(self) -> None:
         self._required("agent", "reviewer")
