@@ -158,6 +158,14 @@ def test_a_value_beside_such_a_text_is_fine(command: str) -> None:
     assert not read(whole(f"- {{ id: a, name: N, type: script, config: {{ command: {json.dumps(command)} }} }}")).problems
 
 
+def test_what_asks_how_hundreds_of_steps_ended_is_refused() -> None:
+    ids = [f"step-number-{n}" for n in range(500)]
+    asks = f"dependsOn: [{', '.join(ids)}], condition: \"steps.step-number-0.result == 'failure'\""
+    (problem,) = read(whole("".join(map(script, ids)) + script("last", asks))).problems
+    assert (problem.code, problem.place.line) == ("W907", 505)
+    assert "the step `last` depends on too many steps, 500, to ask how they ended" in problem.message
+
+
 def test_words_are_split_as_a_shell_would() -> None:
     text = whole(script("a", "", json.dumps('x "a\\n" a\\ b \\\n c "\\"" \'d|$e\' "f;g"')))
     assert workflow_of(text).steps[0].inputs["config"]["words"] == ["x", "a\\n", "a b", "c", '"', "d|$e", "f;g"]

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from weft.formats.document import Document, Findings, Path, Where
 from weft.formats.flows import Sources
 from weft.formats.ghyaml_actions import AgentFile, Around, Limits, decision, is_inside, make, result_of
-from weft.formats.ghyaml_expression import Node
+from weft.formats.ghyaml_expression import CHARS_MAX, Node
 from weft.formats.ghyaml_lowering import Known, Names
 from weft.formats.ghyaml_policies import (
     GATE,
@@ -234,6 +234,8 @@ class _Loader:
         if self.findings:
             return None
         steps = self._made(read)
+        if self.findings:
+            return None
         defaults = {name: Input(default=value) for name, value in self.variables.items()}
         return Workflow(
             name=title,
@@ -462,6 +464,10 @@ class _Loader:
             names, told = Names(steps=known, parameters=parameters, env=env, step=step.id), before(step.id, needs)
             holds, decider = [need for need in step.needs if need in forgiven], unused(f"{step.id[:100]}-condition", taken)
             decided = condition_of(step.condition, step.gates, list(step.needs), holds, names, decider)
+            if len(decided.condition) > CHARS_MAX:
+                hint = "let a step of type `delay` depend on them, and this one on that"
+                message = f"the step `{step.id}` depends on too many steps, {len(step.needs)}, to ask how they ended"
+                self.reading.wrong(message, step.path, hint, "W907")
             base = Step(
                 id=step.id,
                 action=GATE,
