@@ -143,15 +143,17 @@ def test_definitions_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "tools").mkdir()
     for name, content in {"broken": "a: [", "number": "1", "custom": "type: custom", "wrong": "type: llm\nmodel: 1"}.items():
         (tmp_path / "tools" / f"{name}.yaml").write_text(content)
-    steps = "".join(
-        f"- {{ step_id: {name}, tool: {name}, description: x }}\n" for name in ("broken", "number", "custom", "wrong")
-    )
+    (tmp_path / "tools" / "code.py").write_text("def main(:")
+    (tmp_path / "tools" / "unused.py").write_text("def main(:")
+    names = ("broken", "number", "custom", "wrong", "code")
+    steps = "".join(f"- {{ step_id: {name}, tool: {name}, description: x }}\n" for name in names)
     loaded = read(f"workflow_id: w\nsteps:\n{steps}", str(tmp_path / "w.yaml"))
     assert [(problem.code, problem.place.line) for problem in loaded.problems] == [
         ("W808", 3),
         ("W808", 4),
         ("W808", 5),
         ("W802", 6),
+        ("W810", 7),
     ]
 
 
@@ -254,6 +256,7 @@ def test_what_has_no_effect_is_told() -> None:
         + """
 workflow_id: w
 optimization: { strategy: balanced }
+outputs: { kept: steps.b.output, lost: { type: string } }
 steps:
 - { step_id: a, tool: say, code: result = 1, workflow_path: none.json }
 - { step_id: b, tool: say, type: llm_call, prompt_template: x }
@@ -263,6 +266,7 @@ steps:
     loaded = read(text)
     assert [(problem.code, problem.message) for problem in loaded.problems] == [
         ("W812", "`optimization` says nothing about one run"),
+        ("W812", "the output `lost` does not say where it comes from: it is left out"),
         ("W812", "`tool` is not used: the step has `code`"),
         ("W812", "`workflow_path` is not used: the step has `code`"),
         ("W812", "the step says `llm_call`, and the tool `say` is of the type `executable`: that counts"),

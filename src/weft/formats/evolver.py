@@ -318,7 +318,12 @@ class _Loader:
         for name, (item, path) in given.items():
             source = item.get("source_reference") if isinstance(item, dict) else item
             at = (*path, "source_reference") if isinstance(item, dict) else path
-            if isinstance(source, str) and source:
+            if source is None:
+                hint = f'"source_reference": "steps.{next(iter(targets), "id")}.output"'
+                self.root.warn("W812", f"the output `{shown(name)}` does not say where it comes from: it is left out", path, hint)
+            elif not isinstance(source, str):
+                self.root.wrong(f"the output `{shown(name)}` comes from {described(source)}, where a text must be", at)
+            elif source:
                 before = self.findings.count
                 paths = [] if "{" in source else self.references.dotted(source, at)
                 result[name] = template([Hole(first_of(paths))]) if paths else self.references.value(source, at)

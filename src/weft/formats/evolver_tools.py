@@ -132,6 +132,9 @@ class Tools:
         if not path:
             return None
         if path.endswith(".py"):
+            if error := python_error(data.decode("utf-8-sig", "replace")):
+                message = f"the tool `{shown(name)}` cannot be read from `{path}`: {error}"
+                self.findings.add("W810", message, Where(self._at))
             return {"type": "python", "path": path}
         value, problems = _parsed(path, data)
         if problems or not isinstance(value, dict):

@@ -66,7 +66,8 @@ def executable(name: str, tool: dict[str, Any], prompt: str, given: dict[str, An
     argv = [_filled(part, known, name, number) for number, part in enumerate([tool["command"], *tool.get("args", ())])]
     if not shutil.which(argv[0]):
         if argv[0] not in ("python", "python3"):
-            hint = tool.get("install_command") or "install it, or correct the `command` of the tool"
+            spaced = "put its arguments into `args`" if " " in argv[0] else "install it, or correct the `command` of the tool"
+            hint = tool.get("install_command") or spaced
             raise runtime.ToolError(f"the tool `{name}` runs `{argv[0]}`, which is not on PATH", hint=hint)
         argv[0] = sys.executable
     out, err = _finished(name, argv, json.dumps(inputs_of(prompt, given), ensure_ascii=False), tool, context)
