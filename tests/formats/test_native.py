@@ -373,3 +373,22 @@ def test_the_rate_of_a_server_is_a_pool_for_each_of_its_tools() -> None:
 def test_a_server_of_a_sub_workflow_is_one_of_the_run() -> None:
     found = workflow("steps: { a: { flow: { servers: { n: { command: [n] } }, steps: { x: { tool: n/list } } } } }")
     assert found.servers == {"n": Server(command=("n",))}
+
+
+@pytest.mark.parametrize(
+    ("argv", "warned"),
+    [
+        ("[bash, -euo, pipefail, -c, 'echo ${{ inputs.v }}']", True),
+        ("[bash, -c, 'echo \"$1\"', sh, '${{ inputs.v }}']", False),
+        ("[python3, -c, print(1), '${{ inputs.v }}']", False),
+        ("[env, /usr/bin/python3.12, -Ic, 'print(${{ inputs.v }})']", True),
+        ("[node, -e, '${{ inputs.v }}']", True),
+        ("[grep, -c, '${{ inputs.v }}', x]", False),
+        ("[bash, '${{ inputs.v }}', -c]", False),
+        ("[sleep, 1]", False),
+    ],
+)
+def test_a_value_within_program_text_is_told(argv: str, warned: bool) -> None:
+    found = loaded(f"inputs: {{ v: {{ default: x }} }}\nsteps: {{ a: {{ run: {argv} }} }}")
+    assert [problem.code for problem in found.problems] == ["W216"] * warned
+    assert found.workflow is not None

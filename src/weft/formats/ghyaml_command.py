@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from weft.formats.ghyaml_expression import Node, Part
+from weft.formats.program_text import code_at
 from weft.model.tokens import ExpressionError
 
 Word: TypeAlias = list[str | dict[str, Node]]
@@ -16,15 +17,6 @@ Word: TypeAlias = list[str | dict[str, Node]]
 _SHELL: Final = re.compile(r"[|&;<>()$`*?\[\]{}~#!\n]")
 _ASSIGNS: Final = re.compile(r"\s*\w+=")
 """What only a shell understands."""
-_SHELLS: Final = ("sh", "bash", "dash", "zsh", "ksh", "ash")
-_CODE_OPTIONS: Final = {
-    **dict.fromkeys((*_SHELLS, "su"), r"-[a-zA-Z]*c[a-zA-Z]*"),
-    **dict.fromkeys(("python", "pypy"), r"-[a-zA-Z]*c"),
-    **dict.fromkeys(("perl", "ruby", "lua"), r"-[a-zA-Z]*[eE]"),
-    "node": r"-p?e|-p|--eval|--print",
-    "php": r"-r",
-}
-"""For a program: the option after which the text of another program stands."""
 VARIABLE: Final = "WEFT_VALUE_{}"
 IN_CODE: Final = "in the text of another program"
 HINT: Final = 'give it to the step as `env`, and write "$NAME" in the command'
@@ -47,18 +39,6 @@ def needs_shell(parts: Sequence[Part]) -> bool:
             elif (not quote and _SHELL.match(sign)) or (quote == '"' and sign in "$`"):
                 return True
     return False
-
-
-def code_at(words: Sequence[str]) -> tuple[int, bool]:
-    """Which word is the text of another program (0: none is), and whether for a shell that is the program of this command."""
-    for first, word in enumerate(words):
-        name = word.rpartition("/")[2].rstrip("0123456789.")
-        for n in range(first + 1, len(words) - 1) if name in _CODE_OPTIONS else ():
-            if re.fullmatch(_CODE_OPTIONS[name], words[n]):
-                return n + 1, first == 0 and name in _SHELLS
-            if not words[n].startswith(("-", "+")) and not words[n - 1].endswith("o"):  # `-o pipefail` has a word of its own
-                break
-    return 0, False
 
 
 def words_of(parts: Sequence[Part]) -> list[Word]:

@@ -12,9 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from weft.formats.document import Path, Where
-from weft.formats.ghyaml_command import HINT, IN_CODE, code_at, needs_shell, script_of, tree_of, tree_of_word, words_of
+from weft.formats.ghyaml_command import HINT, IN_CODE, needs_shell, script_of, tree_of, tree_of_word, words_of
 from weft.formats.ghyaml_expression import SCOPES, Node, Part, joined, parse, paths_in
 from weft.formats.ghyaml_reading import Reading
+from weft.formats.program_text import code_at
 from weft.formats.shapes import described, quoted
 from weft.model.tokens import ExpressionError, shown
 from weft.model.workflow import Value

@@ -272,6 +272,15 @@ CODES: dict[str, Code] = {
         'steps:\n  a:\n    python: "def run(day): return day"\n    with: { day: x, hour: 5 }\n',
         'steps:\n  a:\n    python: "def run(day): return day"\n    with: { day: x }\n',
     ),
+    "W216": Code(
+        "a value within program text",
+        "An argument that a program takes for a program (`sh -c`, `python -c`, `node -e`) is no place for a value: what stands "
+        "in the value is run. Everywhere else values stay data.",
+        "Let the text name a variable, and give the value to the step as `env`; or give it as an argument of its own.",
+        'inputs: { name: world }\nsteps:\n  a:\n    run: [sh, -c, "echo hello ${{ inputs.name }}"]\n',
+        "inputs: { name: world }\nsteps:\n  a:\n    run: [sh, -c, 'echo hello \"$name\"']\n"
+        '    env: { name: "${{ inputs.name }}" }\n',
+    ),
     "W231": Code(
         "items that cannot be",
         "A fan-out is done for each item of a list or a mapping, and each instance has a key of its own, a text. What the file "
