@@ -385,7 +385,6 @@ def test_a_server_of_a_sub_workflow_is_one_of_the_run() -> None:
         ("[node, -e, '${{ inputs.v }}']", True),
         ("[grep, -c, '${{ inputs.v }}', x]", False),
         ("[bash, '${{ inputs.v }}', -c]", False),
-        ("[sleep, 1]", False),
     ],
 )
 def test_a_value_within_program_text_is_told(argv: str, warned: bool) -> None:
