@@ -1,6 +1,7 @@
 """A server on loopback for the tests of requests: it answers as the path says, and remembers what it was sent."""
 
 import atexit
+import gzip
 import json
 import threading
 from functools import cache
@@ -16,6 +17,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/empty": (204, {}, b""),
     "/busy": (429, {"Retry-After": "7"}, b"come back"),
     "/broken": (500, {}, b"why"),
+    "/packed": (200, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, gzip.compress(b"x" * 1_000_000)),
     "/moved": (302, {"Location": "/json"}, b""),
 }
 

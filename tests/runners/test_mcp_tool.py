@@ -16,9 +16,9 @@ from tools import COMMAND, listen, tool_runner
 
 from weft.host import procfs
 from weft.model.output import ErrorRecord, Usage
-from weft.model.workflow import Server, Tool, Value
+from weft.model.workflow import Rate, Server, Tool, Value
 from weft.ports import Ended
-from weft.runners import mcp_stdio, mcp_tool
+from weft.runners import mcp_http, mcp_stdio, mcp_tool
 from weft.testing.runners import Reports, make_job
 
 Call = tuple[str, dict[str, Value]]
@@ -129,6 +129,27 @@ def test_one_session_for_all_calls_and_none_after_the_run(tmp_path: Path) -> Non
     assert procfs.stat(int(started.read_text())) is None
 
 
+def test_calls_that_gather_keep_the_rate_of_the_server(tmp_path: Path) -> None:
+    """Ten at once, then one each 20 ms, as they would have been started had the server not been slow; each tool by itself."""
+
+    async def main() -> list[float]:
+        runner, reports = tool_runner(tmp_path, {"t": Server(command=COMMAND, rate=Rate(10, 0.2))}), Reports()
+        loop, took = asyncio.get_running_loop(), []
+        for tool, count in (("pid", 1), ("pid", 21), ("folder", 10)):
+            began, jobs = loop.time(), [make_job(tmp_path, Tool("t", tool), f"{tool}{count}-{n}") for n in range(count)]
+            for job in jobs:
+                runner.start(job, reports)
+            for job in jobs:
+                await reports.ended(job.key)
+            took.append(loop.time() - began)
+        await runner.close()
+        return took
+
+    _, many, other = asyncio.run(main())
+    assert many >= 0.2
+    assert other < many
+
+
 def test_a_server_that_dies_is_told_and_replaced(tmp_path: Path) -> None:
     died, after = call(tmp_path, ("t/die", {}), ("t/echo", {"text": "again"}))
     record = error(died)
@@ -173,6 +194,27 @@ def test_a_message_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(mcp_stdio, "MESSAGE_BYTES_MAX", 100)
     record = error(call(tmp_path, ("x/y", {}), servers={"x": Server(command=("yes", "x" * 50_000))})[0])
     assert "the server `x`" in record.message
+
+
+def test_an_answer_without_an_end_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails the call alone: the next one is in the same session."""
+    monkeypatch.setattr(mcp_http, "MESSAGE_BYTES_MAX", 1 << 20)
+    server, address = listen("--json")
+    calls = [("x/pid", {}), ("x/echo", {"text": "é" * 600_000}), ("x/echo", {"text": "é" * 1000}), ("x/pid", {})]
+    first, long, short, last = call(tmp_path, *calls, servers={"x": Server(url=address)})
+    server.communicate()
+    assert "the answer has more than 1MiB; let the tool write a file" in error(long).message
+    assert error(long).message.startswith("the server `x`: ")
+    assert outputs([short]) == ["é" * 1000]
+    assert first.payload == last.payload
+
+
+def test_an_answer_that_is_packed(tmp_path: Path) -> None:
+    from http_server import SEEN, address
+
+    record = error(call(tmp_path, ("x/y", {}), servers={"x": Server(url=address() + "/packed")})[0])
+    assert "the answer is compressed, and no compression was asked for" in record.message
+    assert {name.lower(): value for name, value in SEEN[-1]["headers"].items()}["accept-encoding"] == "identity"
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--http", action="store_true")
+arguments.add_argument("--json", action="store_true", help="with `--http`: answers are documents, not streams")
 arguments.add_argument("--started", default="")
 arguments.add_argument("--count", default="")
 arguments.add_argument("--stubborn", action="store_true", help="goes on when its input ends")
@@ -109,7 +110,9 @@ def over_http() -> None:
 
     threading.Thread(target=leave_with_the_input, daemon=True).start()
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(server.streamable_http_app(max_request_body_size=64 << 20), log_level="critical")
+    config = uvicorn.Config(
+        server.streamable_http_app(max_request_body_size=64 << 20, json_response=asked.json), log_level="critical"
+    )
     print(listening.getsockname()[1], flush=True)
     asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 

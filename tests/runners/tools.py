@@ -14,9 +14,9 @@ SERVER = str(Path(__file__).with_name("tool_server.py"))
 COMMAND = (sys.executable, SERVER)
 
 
-def listen() -> "tuple[subprocess.Popen[str], str]":
+def listen(*more: str) -> "tuple[subprocess.Popen[str], str]":
     """A server over HTTP, and its address."""
-    server = subprocess.Popen([*COMMAND, "--http"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*COMMAND, "--http", *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdout
     port = server.stdout.readline().strip()
     return server, f"http://127.0.0.1:{port}/mcp"

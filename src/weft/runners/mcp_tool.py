@@ -10,7 +10,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from weft import __version__
+from weft.core.rate import NEVER, opens, taken
 from weft.host.children import Children
 from weft.host.outcome import last_lines, tail
 from weft.host.usage import told
@@ -26,7 +27,7 @@ from weft.model.suggest import did_you_mean
 from weft.model.workflow import Server, Tool
 from weft.ports import Ended, Job
 from weft.runners.launch import Refused, find_program
-from weft.runners.mcp_stdio import MESSAGE_BYTES_MAX, Life, Lifeline, Program, connect, environment
+from weft.runners.mcp_stdio import Life, Lifeline, Program, connect, environment
 from weft.runners.tasks import TaskRunner, error_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class ToolRunner(TaskRunner):
         self._children = Children()
         self._lifeline: Lifeline | None = None
         self._sessions: dict[str, _Session] = {}
+        self._full_at: dict[Tool, float] = {}
+        """Of the bucket of each tool, by the clock of the loop; see `core.rate`."""
         self._left: set[_Session] = set()
         """Those that are broken, until they have ended."""
         for name in ("client", "mcp"):
@@ -84,6 +87,7 @@ class ToolRunner(TaskRunner):
         try:
             client = await session.ready()
             session.check(action.name, job.inputs)
+            await self._let_in(action)
             key = job.env.get("WEFT_IDEMPOTENCY_KEY", "")
             meta = cast("RequestParamsMeta", {IDEMPOTENCY: key}) if key else None
             result = await client.call_tool(action.name, job.inputs, meta=meta)
@@ -97,6 +101,17 @@ class ToolRunner(TaskRunner):
             if session.is_over and not session.calls:
                 self._leave(action.server, session)
         return told(_ended(job, f"{action.server}/{action.name}", result), (result.meta or {}).get(USAGE))
+
+    async def _let_in(self, tool: Tool) -> None:
+        """Wait until the rate of the server lets the tool be called. The starts of steps keep it too, but while the server starts
+        their calls gather, and a tool that only added steps call has no pool."""
+        rate, loop = self._servers[tool.server].rate, asyncio.get_running_loop()
+        if rate is None:
+            return
+        full_at, now = self._full_at.get(tool, NEVER), loop.time()
+        when = max(now, opens(full_at, rate, rate.starts))
+        self._full_at[tool] = taken(full_at, rate, when)
+        await asyncio.sleep(when - now)
 
     def _session(self, name: str, cwd: str) -> "_Session":
         session = self._sessions.get(name)
@@ -117,7 +132,9 @@ class ToolRunner(TaskRunner):
     def _connect(self, name: str, server: Server, cwd: str, life: Life) -> AbstractAsyncContextManager[Any]:
         """The streams of a new session. Raises Refused."""
         if server.url:
-            return self._over_http(server)
+            from weft.runners import mcp_http
+
+            return mcp_http.connect(server, self._secrets, START_S)
         given = {**server.env, **{secret: self._secrets[secret] for secret in server.secrets}}
         env = environment(given, self._base_env, self._run)
         program = Program(
@@ -131,22 +148,6 @@ class ToolRunner(TaskRunner):
         life.log = program.log
         self._lifeline = self._lifeline or Lifeline()
         return connect(program, self._children, self._lifeline, life)
-
-    @asynccontextmanager
-    async def _over_http(self, server: Server) -> Any:
-        from httpx2 import AsyncClient, Timeout
-        from mcp.client.streamable_http import streamable_http_client
-
-        headers = dict(server.headers)
-        headers |= {header: self._secrets[secret] for header, secret in server.secret_headers.items()}
-        if server.bearer:
-            headers["Authorization"] = f"Bearer {self._secrets[server.bearer]}"
-        # how long an answer may take is for the step to say: its `timeout`
-        async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(AsyncClient(headers=headers, timeout=Timeout(None, connect=START_S)))
-            yield await stack.enter_async_context(
-                streamable_http_client(server.url, http_client=client, max_sse_event_size=MESSAGE_BYTES_MAX)
-            )
 
 
 class _Session:
