@@ -75,6 +75,11 @@ RESULT = f"default({OUTPUT}.result?, {OUTPUT})"
         ({"type": "reference", "expression": "n1.items[0].x"}, f"${{{{ parsed({OUTPUT}).items[0].x }}}}"),
         ({"type": "reference", "expression": "`${n1.path}/x`"}, f"${{{{ parsed({OUTPUT}).path }}}}/x"),
         ({"type": "reference", "expression": "`a ${n1} b ${n1.c} ${{ d`"}, None),
+        ("`${n1.path}/x`", f"${{{{ parsed({OUTPUT}).path }}}}/x"),
+        (["`it's ${ n1 }`"], [f"it's ${{{{ {OUTPUT} }}}}"]),
+        ("`${n1.path} ${HOME}`", None),
+        ("`${HOME}/x`", "`${HOME}/x`"),
+        ("`$n1`", "`$n1`"),
         ({"type": "literal", "value": "$OUTPUT[n1]"}, "$OUTPUT[n1]"),
         ({"type": "literal", "value": ["${{ 1 }}", {"a": "$n1.result"}]}, ["$${{ 1 }}", {"a": "$n1.result"}]),
         ({"type": "parameter", "parameterName": "day"}, "${{ inputs.day }}"),
@@ -123,10 +128,11 @@ def test_a_reference_to_the_node_that_a_task_was_made_for() -> None:
 
 
 def test_a_reference_in_a_longer_text_is_told_and_kept() -> None:
-    found = read([task("n1"), task(arguments={"v": "it is $OUTPUT[n1].x", "w": "${{ $n1.result }}"})])
-    assert [(problem.code, problem.severity) for problem in found.problems] == [("W709", "warning")] * 2
+    kept = {"u": "it is ${n1.x}", "v": "it is $OUTPUT[n1].x"}
+    found = read([task("n1"), task(arguments={**kept, "w": "${{ $n1.result }}"})])
+    assert [(problem.code, problem.severity) for problem in found.problems] == [("W709", "warning")] * 3
     assert found.workflow is not None
-    assert found.workflow.steps[1].inputs == {"v": "it is $OUTPUT[n1].x", "w": "$${{ $n1.result }}"}
+    assert found.workflow.steps[1].inputs == {**kept, "w": "$${{ $n1.result }}"}
 
 
 @pytest.mark.parametrize(

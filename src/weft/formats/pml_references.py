@@ -1,7 +1,7 @@
 """What the values of PML tasks refer to: results of other tasks, in each of its spellings, as expressions of ours.
 
-- `$OUTPUT[id].a.b` and `$id.result.a` as a whole text; `{type: reference, expression}`, `{type: literal, value}` and
-  `{type: parameter, parameterName}`; template literals (`` `${n1.path}/x` ``) in expressions.
+- `$OUTPUT[id].a.b`, `$id.result.a` and template literals (`` `${n1.path}/x` ``) as a whole text; `{type: reference, expression}` with
+  a path or a template literal, `{type: literal, value}` and `{type: parameter, parameterName}`.
 - Everything else is literal, whatever it looks like. A text that only contains such a reference is told, as it is not replaced.
 - The result of a tool that answers with text may hold JSON: a path reads into it.
 """
@@ -122,11 +122,15 @@ class References:
                 if pattern is _RESULT and found[1] not in self._tasks and not self._is_near(found[1]):
                     return literal(text)
                 return self._reference(found[1], found[2], path, output_of if pattern is _OUTPUT else result_of)
+        holes = (_PATH.fullmatch(hole[1].strip()) for hole in _HOLE.finditer(text))
+        named = any(found and (found[1] in self._literals or self._node(found[1]) in self._tasks) for found in holes)
+        if named and text[0] == text[-1] == "`":
+            return self._template(text[1:-1], path)
         if text.lstrip().startswith("$OUTPUT"):
             self._wrong(f"the reference `{shown(text)}` cannot be read", path, "$OUTPUT[task].field.field")
-        elif _OUTPUT.search(text) or any(found[1] in self._tasks for found in _RESULT.finditer(text)):
+        elif named or _OUTPUT.search(text) or any(found[1] in self._tasks for found in _RESULT.finditer(text)):
             message = "a reference inside a longer text is not replaced"
-            hint = 'write {"type": "reference", "expression": "`text ${task.field} text`"}'
+            hint = "write a template literal, in backticks: `text ${task.field} text`"
             self._findings.add("W709", message, Where(path), hint=hint, severity="warning")
         return literal(text)
 

@@ -75,7 +75,7 @@ PML_CODES: Final[dict[str, Code]] = {
         "a reference inside a longer text",
         "`$OUTPUT[id]` and `$id.result` stand for a result only where they are the whole text. Here the text would be passed on "
         "as it stands.",
-        'Use a template literal: `{"type": "reference", "expression": "`text ${id.field}`"}`.',
+        "Use a template literal, a text in backticks: `` `text ${id.field}` ``.",
         f'{{{_MAP}"tasks": [{_TASK}, {{"id": "b", "tool": "t:x", "arguments": {{"v": "it is $OUTPUT[a].n"}}}}]}}\n',
         f'{{{_MAP}"tasks": [{_TASK}, {{"id": "b", "tool": "t:x", "arguments": {{"v": "$OUTPUT[a].n"}}}}]}}\n',
     ),
