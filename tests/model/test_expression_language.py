@@ -273,7 +273,9 @@ def test_errors(text: str, message: str, offset: int, length: int, hint: str) ->
         ("inputs.day[0]", "`inputs.day` is a string and has no items", 10, 3, ""),
         ("inputs.list[0].x", "`inputs.list[0]` is a number and has no `x`", 15, 1, ""),
         ("[1, inputs[inputs.day]]", "`inputs` has no `2026-01-31`", 10, 12, ""),
-        ("from_json('{}').a", "`(…)` has no `a`", 16, 1, ""),
+        ("from_json('{}').a", "`from_json(…)` has no `a`", 16, 1, ""),
+        ("default(inputs.x?, inputs).y", "`default(inputs.x, inputs)` has no `y`", 27, 1, ""),
+        ("(true ? inputs : 1).z", "`…` has no `z`", 20, 1, ""),
     ],
 )
 def test_missing_paths(text: str, message: str, offset: int, length: int, hint: str) -> None:

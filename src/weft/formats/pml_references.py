@@ -1,7 +1,7 @@
 """What the values of PML tasks refer to: results of other tasks, in each of its spellings, as expressions of ours.
 
-- `$OUTPUT[id].a.b`, `$id.result.a` and template literals (`` `${n1.path}/x` ``) as a whole text; `{type: reference, expression}` with
-  a path or a template literal, `{type: literal, value}` and `{type: parameter, parameterName}`.
+- `$OUTPUT[id].a.b`, `$id.result.a` and template literals (`` `${n1.path}/x` ``) as a whole text; `{type: reference, expression}`
+  with one of these paths or literals, `{type: literal, value}` and `{type: parameter, parameterName}`.
 - Everything else is literal, whatever it looks like. A text that only contains such a reference is told, as it is not replaced.
 - The result of a tool that answers with text may hold JSON: a path reads into it.
 """

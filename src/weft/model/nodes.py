@@ -104,12 +104,20 @@ class Path(Node, frozen=True):
             except LookupError:
                 if self.optional:
                     return None
-                root = self.root if isinstance(self.root, str) else "(…)"
-                raise _lost(frame, _path_text(root, walked), value, found) from None
+                raise _lost(frame, _path_text(_root_text(self.root), walked), value, found) from None
             walked.append(found)
         if type(value) not in PLAIN:
             frame.lazy = True
         return value
+
+
+def _root_text(node: str | Node) -> str:
+    """What a path begins with, as it would be written, as far as that tells where a value comes from."""
+    if isinstance(node, str):
+        return node
+    if isinstance(node, Call):
+        return f"{node.function.name}({', '.join(map(_root_text, node.arguments))})"
+    return _path_text(_root_text(node.root), node.keys) if isinstance(node, Path) and node.constant else "…"  # type: ignore[arg-type]
 
 
 def _path_text(root: str, keys: Iterable[str | int]) -> str:
