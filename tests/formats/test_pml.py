@@ -189,6 +189,19 @@ def test_a_checkpoint_of_a_person() -> None:
     assert resolve(found.gate.message, scope) == "Delete 3 of users (9, {other}) ${{ x }}? (risk: high)"
     assert (found.gate.timeout_s, found.gate.on_timeout) == (60.0, "reject")
     assert steps([task(checkpoint={"type": "HIL"})])["a"].gate == Approve(message="run `a`?", timeout_s=300.0)
+    prompted = steps([task(checkpoint={"type": "hil", "prompt": "Sure?", "timeout": 5})])["a"].gate
+    assert prompted == Approve(message="Sure?", timeout_s=5.0)
+
+
+def test_what_is_not_executable_is_skipped() -> None:
+    """It is a part of another one, told for the record."""
+    assert steps([task(metadata={"executable": False}, condition="1 > 0")])["a"].condition == "false"
+    assert steps([task(metadata={"executable": True})])["a"].condition == ""
+
+
+def test_null_is_as_good_as_nothing() -> None:
+    nothing: dict[str, Value] = dict.fromkeys(("dependsOn", "arguments", "checkpoint", "condition", "timeout"), None)
+    assert workflow([task(**nothing)], max_concurrent=None, per_layer_validation=None) == workflow([task()])
 
 
 def test_a_checkpoint_of_an_agent() -> None:

@@ -55,6 +55,8 @@ def recognises(value: Value) -> bool:
     tasks = inner.get("tasks") if isinstance(inner, dict) else None
     if "mcpServers" in value or "per_layer_validation" in value:
         return tasks is not None or "workflow" in value
+    if tasks == [] and "schemaVersion" not in value:
+        return True
     items = [item for item in tasks if isinstance(item, dict)] if isinstance(tasks, list) else []
     if any("candidates" in item for item in items):
         return False
@@ -152,6 +154,7 @@ class _Loader:
         arguments |= {key: references.value(value, (*task.at("arguments"), key)) for key, value in task.arguments.items()}
         written = self._written(task)
         condition = references.condition(task.condition, task.at("condition")) if task.condition else ""
+        condition = "false" if task.metadata.get("executable") is False else condition
         tool = self.servers.tool(task.server, task.tool, task.at("tool")) if task.tool else None
         asks = self.servers.asks(task.server) or task.metadata.get("approvalMode") == "hil"
         needs = list(dict.fromkeys([*written, *references.needs]))

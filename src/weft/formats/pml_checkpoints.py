@@ -88,6 +88,9 @@ class Checkpoints:
                 )
                 where = Where((*path, key), "key")
                 self._findings.add("W702", f"a checkpoint has no `{shown(key)}`", where, hint=hint, severity="warning")
+        if kind.upper() == "HIL" and "fallback" in given:
+            message, hint = "`fallback` says nothing where a person is asked", "silence is no; an `AIL` checkpoint has a fallback"
+            self._findings.add("W702", message, Where((*path, "fallback"), "key"), hint=hint, severity="warning")
         if kind.upper() == "HIL":
             return [], self._gate(task, given, arguments, needs, references)
         return self._agent(task, given, arguments, needs, references, condition)
@@ -102,7 +105,7 @@ class Checkpoints:
         self, task: Task, given: Mapping[str, Value], arguments: dict[str, Any], needs: list[str], references: References
     ) -> Approve:
         path = task.at("checkpoint")
-        asked = self._text(given, "message", path) or self._text(given, "description", path)
+        asked = next(filter(None, (self._text(given, key, path) for key in ("message", "description", "prompt"))), "")
         message = references.question(asked, arguments, needs, (*path, "message")) if asked else literal(f"run `{task.id}`?")
         risk = self._text(given, "risk_level", path) or self._text(given, "riskLevel", path)
         if risk:

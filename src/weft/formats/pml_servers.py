@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from weft.formats.document import Findings, Path, Where
+from weft.formats.pml_tasks import MODES
 from weft.formats.shapes import described, quoted
 from weft.formats.tools import tool_pool
 from weft.formats.yaml_source import read_yaml
@@ -24,6 +25,10 @@ PERMISSIONS: Final = ("mcp-permissions.yaml", "config/mcp-permissions.yaml")
 FILES: Final = (*MAPS, *PERMISSIONS)
 RATE: Final = Rate(starts=10, window_s=1.0)
 """Calls of each tool, as documented."""
+
+STDIO: Final = ("stdio",)
+HTTP: Final = ("http", "streamable-http", "streamable_http", "streamableHttp", "streamablehttp")
+"""How a program and an address may be said to be spoken to."""
 
 DEPTH_MAX: Final = 16
 ALIASES_MAX: Final = 1000
@@ -169,9 +174,29 @@ class Servers:
         if given.get("disabled") is True:
             self._report(f"{what} is disabled", "remove `disabled`", name, "disabled")
             return None
+        self._check_mode(what, name, given)
+        if "url" in given and "command" in given:
+            self._report(f"{what} has both `command` and `url`", "keep one of them", name, "url")
+            return None
+        speaks = next((key for key in ("type", "transport") if key in given), "")
+        good = HTTP if "url" in given else STDIO
+        if speaks and "url" in given and given[speaks] == "sse":
+            self._report(f"{what} speaks an older protocol (`sse`)", "use its address for streamable HTTP", name)
+            return None
+        if speaks and given[speaks] not in good:
+            told = f"`{shown(given[speaks])}`" if isinstance(given[speaks], str) else described(given[speaks])
+            hint = f"with `{'url' if 'url' in given else 'command'}` it is `{good[0]}`, or left out"
+            self._report(f"{what} has a `{speaks}` that is {told}", hint, name, speaks)
+            return None
         if "url" in given:
             return self._address(what, name, given)
         return self._program(what, name, given)
+
+    def _check_mode(self, what: str, name: str, given: Mapping[str, Any]) -> None:
+        mode = given.get("approvalMode", "auto")
+        if mode not in MODES:
+            told = f"`{shown(mode)}`" if isinstance(mode, str) else described(mode)
+            self._report(f"{what} has an `approvalMode` that is {told}", f"it is {quoted(MODES)}", name, "approvalMode")
 
     def _program(self, what: str, name: str, given: Mapping[str, Any]) -> Server | None:
         command, args, env = given.get("command"), given.get("args", []), given.get("env", {})
@@ -207,9 +232,6 @@ class Servers:
         url, headers = given["url"], given.get("headers", {})
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             self._report(f"{what}: `url` must be an address", "it begins with `https://`, or `http://`", name, "url")
-            return None
-        if given.get("type", given.get("transport", "http")) == "sse":
-            self._report(f"{what} speaks an older protocol (`sse`)", "use its address for streamable HTTP", name)
             return None
         if not isinstance(headers, dict) or not all(isinstance(text, str) for text in headers.values()):
             self._report(f"{what}: `headers` must be a mapping of texts", '"headers": { "X-Tenant": "acme" }', name, "headers")

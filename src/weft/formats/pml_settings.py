@@ -64,6 +64,8 @@ def read_settings(value: Mapping[str, Value], findings: Findings) -> Settings:
             findings.add("W701", f"`{at[-1]}` is {described(mapping)}, where a mapping must be", Where(at))
             continue
         for key, item in mapping.items():
+            if key in known and item is None:
+                continue
             if key in known:
                 found[known[key]] = (item, (*at, key))
             elif key not in IGNORED:

@@ -33,6 +33,8 @@ SPELLINGS: Final = {
     "sandboxConfig": ("sandboxConfig", "sandbox_config"),
 }
 TYPES: Final = ("mcp_tool", "code_execution", "capability")
+MODES: Final = ("auto", "hil")
+"""Whether calls are asked about: each of a server, or that of a task."""
 TIMEOUT_S_MAX: Final = 366 * 86_400.0
 _ID: Final = re.compile(r"[\w.:@+-]{1,128}")
 _KINDS: Final[Mapping[str, tuple[type, str]]] = {
@@ -194,6 +196,10 @@ class _Reader:
             hint = self.findings.suggest(kind, TYPES) or f"it is one of {quoted(TYPES)}"
             self.wrong(f"there is no type of tasks called `{shown(kind)}`", self.at("type"), hint)
             return "", ""
+        if kind == "mcp_tool" and "sandboxConfig" in self.fields:
+            where, hint = Where(self.at("sandboxConfig"), "key"), "it is for code, which weft does not run"
+            self.findings.add("W702", "a sandbox says nothing about a call of a tool", where, hint=hint, severity="warning")
+        self._check_metadata()
         if kind != "mcp_tool":
             what = "TypeScript code" if kind == "code_execution" else "a capability, which is TypeScript code"
             message = f"the task `{shown(id_)}` runs {what}, which this version of weft does not run"
@@ -206,6 +212,10 @@ class _Reader:
                 self.wrong(f"the task `{shown(id_)}` has no `tool`", self.at("tool"), '"tool": "files:read_file"')
             return "", ""
         server, colon, name = tool.partition(":")
+        hinted = self.fields.get("server", "").strip()
+        if colon and hinted and hinted != server:
+            message = f"the tool `{shown(tool)}` is of the server `{shown(server)}`, whatever `{self.written['server']}` says"
+            self.findings.add("W702", message, Where(self.at("server")), hint="remove one of them", severity="warning")
         if not colon:
             server, name = self.fields.get("server", "").strip(), tool
         if not server or not name:
@@ -213,6 +223,19 @@ class _Reader:
             self.wrong(f"the tool `{shown(tool)}` does not say which server has it", self.at("tool"), hint)
             return "", ""
         return server, name
+
+    def _check_metadata(self) -> None:
+        metadata = self.fields.get("metadata", {})
+        for key in ("pure", "executable"):
+            if not isinstance(metadata.get(key, True), bool):
+                message = f"`{key}` is {described(metadata[key])}, where `true` or `false` must be"
+                self.wrong(message, (*self.at("metadata"), key), "write it without quotes")
+        if metadata.get("approvalMode", "auto") not in MODES:
+            message = f"`approvalMode` cannot be {self._told(metadata['approvalMode'])}"
+            self.wrong(message, (*self.at("metadata"), "approvalMode"), f"it is {quoted(MODES)}")
+
+    def _told(self, value: Value) -> str:
+        return f"`{shown(value)}`" if isinstance(value, str) else described(value)
 
     def _depends_on(self) -> tuple[str, ...]:
         good = []
