@@ -39,7 +39,7 @@ def run_folder(ctx: click.Context, folder: str, settings: Settings) -> int:
     if failed or not quiet:
         count = f"{list(codes.values()).count(0)} of {len(files)} workflows succeeded"
         click.echo(f"{count}, not {failed}" if failed else count, err=True)
-    return next(code for code in WORST_FIRST if code in codes.values())
+    return next((code for code in WORST_FIRST if code in codes.values()), max(codes.values()))  # else it was killed
 
 
 def _is_something_else(path: Path, settings: Settings) -> bool:
