@@ -21,7 +21,7 @@ from weft.formats.flows import Sources, check_given, check_size, refuse_of_runs,
 from weft.formats.gates import read_question, refer
 from weft.formats.http import read_http
 from weft.formats.pools import check_demand, read_pool
-from weft.formats.program_text import code_at
+from weft.formats.program_text import warn_of_values
 from weft.formats.races import report_races, shared
 from weft.formats.references import RUN_FIELDS, References, has_expressions, part_hint
 from weft.formats.retries import read_retry
@@ -343,7 +343,7 @@ class _Loader:
     def _action(self, fields: Fields) -> Action:
         run, python = fields.get("run"), fields.get("python")
         if isinstance(run, list):
-            self._warn_of_program_text(run, fields.at("run"))
+            warn_of_values(run, fields.at("run"), self.findings)
             return Argv(argv=tuple(run))
         if run is not None:
             refuse_expressions(run, fields.at("run"), self.findings, "shell")
@@ -371,14 +371,6 @@ class _Loader:
         if "sleep" in fields:
             return Sleep(seconds=fields["sleep"])
         return read_question(fields, "approve", self.findings, self._input) or _UNKNOWN
-
-    def _warn_of_program_text(self, argv: list[Any], path: Path) -> None:
-        """An argument is data, but for some programs an argument is a program."""
-        at, _ = code_at([item if isinstance(item, str) else "" for item in argv])
-        if at and has_expressions(argv[at]):
-            message = f"`{shown(argv[0])}` runs this as a program, and a value in it can be any program text"
-            hint = "write `$NAME` there and give the value as `env: { NAME: … }`, or as one argument more: `$1`, `sys.argv[1]`"
-            self.findings.add("W216", message, Where((*path, at)), hint=hint, severity="warning")
 
     def _wasm(self, given: str | Fields) -> Wasm:
         if isinstance(given, str):

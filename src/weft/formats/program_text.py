@@ -2,7 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+
+from weft.formats.document import Findings, Path, Where
+from weft.formats.references import has_expressions
+from weft.model.tokens import shown
 
 _SHELLS: Final = ("sh", "bash", "dash", "zsh", "ksh", "ash")
 _CODE_OPTIONS: Final = {
@@ -25,3 +29,12 @@ def code_at(words: Sequence[str]) -> tuple[int, bool]:
             if not words[n].startswith(("-", "+")) and not words[n - 1].endswith("o"):  # `-o pipefail` has a word of its own
                 break
     return 0, False
+
+
+def warn_of_values(argv: Sequence[Any], path: Path, findings: Findings) -> None:
+    """An argument is data, but for some programs an argument is a program. What is wrong otherwise in the list is no text."""
+    at, _ = code_at([item if isinstance(item, str) else "" for item in argv])
+    if at and has_expressions(argv[at]):
+        message = f"`{shown(argv[0])}` runs this as a program, and a value in it can be any program text"
+        hint = "write `$NAME` there and give the value as `env: { NAME: … }`, or as one argument more: `$1`, `sys.argv[1]`"
+        findings.add("W216", message, Where((*path, at)), hint=hint, severity="warning")

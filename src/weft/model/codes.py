@@ -277,8 +277,8 @@ CODES: dict[str, Code] = {
         "An argument that a program takes for a program (`sh -c`, `python -c`, `node -e`) is no place for a value: what stands "
         "in the value is run. Everywhere else values stay data.",
         "Let the text name a variable, and give the value to the step as `env`; or give it as an argument of its own.",
-        'inputs: { name: world }\nsteps:\n  a:\n    run: [sh, -c, "echo hello ${{ inputs.name }}"]\n',
-        "inputs: { name: world }\nsteps:\n  a:\n    run: [sh, -c, 'echo hello \"$name\"']\n"
+        'inputs: { name: { default: world } }\nsteps:\n  a:\n    run: [sh, -c, "echo hello ${{ inputs.name }}"]\n',
+        "inputs: { name: { default: world } }\nsteps:\n  a:\n    run: [sh, -c, 'echo hello \"$name\"']\n"
         '    env: { name: "${{ inputs.name }}" }\n',
     ),
     "W231": Code(
