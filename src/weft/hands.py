@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from weft.host.recording import Recorder
 
 GUESTS: Final = {Lua: ("lua", "lupa", "Lua"), Js: ("js", "quickjs", "JavaScript"), Wasm: ("wasm", "wasmtime", "WebAssembly")}
+CALLS: Final = (Python, Plugin, *GUESTS)
+"""What workers run, each of them any of these: a worker takes longer to start than most calls."""
 EXTRAS: Final = {
     **GUESTS,
     Http: ("http", "httpx", "an HTTP request"),
@@ -79,21 +81,16 @@ def make_runners(
         if recorder:
             shell.wrap = recorder.wrap
             runners[Shell] = runners[Argv] = recorder.sampled(shell)
-    if kinds & {Python, Plugin}:
+    if kinds & set(CALLS):
         from weft.executors.processes import ProcessExecutor
+        from weft.runners.guests import GuestRunner
         from weft.runners.python import PythonRunner
 
         executor = ProcessExecutor(base, folder, folder.name)
         executor.watch = recorder.file if recorder else None
-        executor.prewarm(min(limits.total or cpu_count(), at_once(workflow, (Python, Plugin))))
-        runners[Python] = runners[Plugin] = PythonRunner(executor)
-    if kinds & GUESTS.keys():
-        from weft.executors.processes import ProcessExecutor
-        from weft.runners.guests import GuestRunner
-
-        executor = ProcessExecutor(base, folder, folder.name, name="guests")
-        executor.prewarm(min(limits.total or cpu_count(), at_once(workflow, tuple(GUESTS))))
-        runners |= dict.fromkeys(GUESTS, GuestRunner(executor))
+        executor.prewarm(min(limits.total or cpu_count(), at_once(workflow, CALLS)), abreast=cpu_count())
+        runner = GuestRunner(executor) if kinds & GUESTS.keys() else PythonRunner(executor)
+        runners |= dict.fromkeys(CALLS if kinds & GUESTS.keys() else (Python, Plugin), runner)
     if Http in kinds:
         from weft.runners.http import HttpRunner
 

@@ -108,15 +108,15 @@ def test_there_are_as_many_workers_as_calls_at_once(tmp_path: Path) -> None:
 
 def test_workers_can_be_there_before_the_first_call(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
-        bench.executor.prewarm(2)
-        bench.executor.prewarm(2)
+        bench.executor.prewarm(2, 2)
+        bench.executor.prewarm(2, 2)
         children = {pid for pid, found in procfs.table().items() if found.parent == os.getpid()}
         assert value(await bench.run(PID)) in children
 
     play(tmp_path, body)
 
 
-def test_workers_ahead_of_calls_start_one_after_the_other(tmp_path: Path) -> None:
+def test_workers_ahead_of_calls_start_a_few_at_a_time(tmp_path: Path) -> None:
     """All at once they would keep the processors from what runs already."""
 
     async def body(bench: Bench) -> None:
@@ -125,18 +125,18 @@ def test_workers_ahead_of_calls_start_one_after_the_other(tmp_path: Path) -> Non
         def counted(bounds: Bounds) -> Any:
             worker = hire(bounds)
             counts.append(len(bench.executor._idle))
-            if len(counts) == 3:
+            if len(counts) == 4:
                 all_there.set()
             return worker
 
         bench.executor._hire = counted  # type: ignore[method-assign]
-        bench.executor.prewarm(3)
-        assert counts == [0]
+        bench.executor.prewarm(4, abreast=2)
+        assert counts == [0, 1]
         async with asyncio.timeout(20):
             await all_there.wait()
-        assert counts == [0, 1, 2]
+        assert counts == [0, 1, 2, 3]
         assert value(await bench.run(PID))
-        assert len(counts) == 3
+        assert len(counts) == 4
 
     play(tmp_path, body)
 

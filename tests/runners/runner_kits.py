@@ -47,7 +47,7 @@ def python_runner(folder: Path) -> PythonRunner:
 
 
 def guest_runner(folder: Path) -> GuestRunner:
-    return GuestRunner(ProcessExecutor(dict(os.environ), folder, "test-run", name="guests"))
+    return GuestRunner(ProcessExecutor(dict(os.environ), folder, "test-run"))
 
 
 def _script(job: Job) -> Ended | None:

@@ -127,7 +127,8 @@ class ProcessExecutor:
         self._busy: dict[JobKey, _Worker] = {}
         self._put_off: deque[tuple[Job, bytes, Report]] = deque()
         self._workers_max = children_max() // DESCRIPTORS_A_WORKER
-        self._wanted = 0
+        self._wanted = self._abreast = 0
+        self._starting: set[_Worker] = set()
         self._lifeline: tuple[int, int] | None = None
         self._buffer = bytearray(PACKET_BYTES_MAX)
         self._new_groups = groups
@@ -135,14 +136,15 @@ class ProcessExecutor:
         self._killings = Killings()
         self._emptied: asyncio.Event | None = None
 
-    def prewarm(self, count: int) -> None:
-        """Have `count` workers, or as many as the machine allows. One starts at a time: what runs already needs processors."""
+    def prewarm(self, count: int, abreast: int) -> None:
+        """Have `count` workers, or as many as the machine allows. So many start at a time: each takes a processor meanwhile."""
         self._wanted = min(count, self._workers_max)
-        self._warm_another()
+        self._abreast = abreast
+        self._warm()
 
-    def _warm_another(self) -> None:
-        if len(self._workers) < self._wanted and not self._emptied:
-            with suppress(OSError):  # The first call that needs one says why.
+    def _warm(self) -> None:
+        with suppress(OSError):  # The first call that needs one says why.
+            while len(self._workers) < self._wanted and len(self._starting) < self._abreast and not self._emptied:
                 self._idle.append(self._hire(UNBOUNDED))
 
     def start(self, job: Job, request: bytes, report: Report) -> None:
@@ -247,6 +249,7 @@ class ProcessExecutor:
         worker = _Worker(ours, slot, bounds, bounded)
         worker.tree = ProcessTree(pid, started, mark, self._children, partial(self._gone, worker))
         self._workers.add(worker)
+        self._starting.add(worker)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._heard, worker)
         return worker
 
@@ -305,7 +308,8 @@ class ProcessExecutor:
             loop.call_later(CLOSE_GRACE_S, worker.tree.stop, 0)
             return
         if self._buffer[:size] == READY:
-            self._warm_another()
+            self._starting.discard(worker)
+            self._warm()
             return
         if worker.tree.stopping or worker.job is None:
             return  # Whatever it says now, it was told to end.
@@ -344,6 +348,7 @@ class ProcessExecutor:
     def _gone(self, worker: _Worker, end: Exit) -> None:
         """A worker is dead with all its tree: asked for, or not."""
         self._workers.discard(worker)
+        self._starting.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
         asyncio.get_running_loop().remove_reader(worker.channel.fileno())

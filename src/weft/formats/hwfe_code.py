@@ -102,15 +102,18 @@ def run(**inputs):
         file.write(HEAD + CODE + TAIL)
     texts = {{name: json.dumps(value, ensure_ascii=False, separators=(",", ":")) for name, value in inputs.items()}}
     variables = {{VARIABLES[name]: text for name, text in texts.items()}}
+    files = {{name: os.path.join(folder, f"input.{{number}}") for number, name in enumerate(inputs)}}
     for name, value in inputs.items():
-        with open(os.path.join(folder, VARIABLES[name]), "w", encoding="utf-8") as file:
+        with open(files[name], "w", encoding="utf-8") as file:
             file.write(value if isinstance(value, str) else texts[name])
     too_long = [name for name, text in variables.items() if len(text.encode()) > VARIABLE_BYTES_MAX]
     if too_long:
         raise ValueError(f"{{too_long[0]}} is longer than {{VARIABLE_BYTES_MAX}} bytes, which no environment variable can carry; "
                          "let the step before write a file and return its name")
+    variables |= {{"WEFT_FILE_" + VARIABLES[name]: file for name, file in files.items()}}
     done = subprocess.run([PROGRAM, path], env={{**os.environ, **variables}}, capture_output=True, stdin=subprocess.DEVNULL)
-    os.unlink(path)
+    for each in filter(os.path.exists, (path, *files.values())):
+        os.unlink(each)
     out, err = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     sys.stdout.write(out)
     sys.stderr.write(err)
@@ -130,8 +133,8 @@ VARIABLE_BYTES_MAX = 100 << 10
 VARIABLES = {variables}
 PROGRAM = {program}
 HEAD = (  # without a line of its own, so that bash counts the author's
-    'set -e; parse_input() {{ set -- "$(printf %s "$1" | LC_ALL=C tr a-z A-Z | LC_ALL=C tr -c A-Z0-9_ _)"; '
-    'if [ -f "$WEFT_DIR/INPUT_$1" ]; then cat "$WEFT_DIR/INPUT_$1"; fi; echo; }}; '
+    r'set -e; parse_input() {{ set -- "$(printf %s "$1" | LC_ALL=C tr a-z A-Z | LC_ALL=C tr -c A-Z0-9_ _)"; '
+    r'eval "weft_file=\\${{WEFT_FILE_INPUT_$1-}}"; if [ -n "$weft_file" ]; then cat "$weft_file"; fi; echo; }}; '
 )
 TAIL = """
 case "$(LC_ALL=C type run 2>/dev/null)" in "run is a function"*|"run is a shell function"*) run ;; esac

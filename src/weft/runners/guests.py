@@ -11,15 +11,16 @@ FOLDER = Path(guests.__file__).parent
 
 
 class GuestRunner(PythonRunner):
-    """Runs Lua, Js and Wasm actions on an executor, which it owns."""
+    """Runs Lua, Js and Wasm actions too on an executor, which it owns."""
 
     def request(self, job: Job) -> Request:
         action, call = job.action, dict[str, Value](inputs=job.inputs)
         if isinstance(action, Wasm):
             call |= {"module": action.module, "function": action.function, "report": action.report}
-        else:
-            assert isinstance(action, Lua | Js)
+        elif isinstance(action, Lua | Js):
             call["code"] = action.code
+        else:
+            return super().request(job)
         guest = str(FOLDER / f"{type(action).__name__.lower()}.py")
         if not job.reads and not job.writes:
             return Request(call, guest=guest)
