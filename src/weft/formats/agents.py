@@ -7,7 +7,6 @@ from weft.formats.shapes import Fields, described, quoted
 from weft.model.tokens import shown
 from weft.model.workflow import Agent, Value
 
-_TEXTS: Final = ("prompt", "model", "system")
 _TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
 """Of JSON Schema."""
 _ONE_INSIDE: Final = ("items", "additionalProperties", "not", "contains")
@@ -19,13 +18,7 @@ def read_agent(fields: Fields, findings: Findings) -> Agent:
     """The question of a step."""
     given = fields["agent"]
     if isinstance(given, str):
-        if not given.strip():
-            findings.add("W205", "`agent` is empty", Where(fields.at("agent")), hint="give it a prompt, or remove it")
         return Agent(prompt=given)
-    for name in _TEXTS:
-        if name in given and not given[name].strip():
-            hint = "give it a text, or remove it"
-            findings.add("W205", f"`{name}` is empty", Where(given.at(name)), hint=hint)
     if "schema" in given:
         _check_schema(given["schema"], given.at("schema"), findings)
     return Agent(**{"prompt": "", **given})

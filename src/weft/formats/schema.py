@@ -125,7 +125,7 @@ def _text(shape: Text) -> Schema:
     result: Schema = {"type": "string"}
     if shape.pattern:
         result["pattern"] = f"^({shape.pattern})$"
-    elif shape.field != "data":
+    elif shape.field != "data" or shape.filled:
         result["pattern"] = _FILLED
     if shape.field in ("plain", "code"):
         result |= _NO_EXPRESSION

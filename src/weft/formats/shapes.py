@@ -161,7 +161,7 @@ class Reader:
             return self._wrong(value, shape, path)
         if "\0" in value:
             return self.refuse("W205", f"{named(path)} holds a NUL character", path, "no program can be given one: remove it")
-        if shape.field == "data":
+        if shape.field == "data" and not shape.filled:
             return value
         if not value.strip():
             return self.refuse("W205", f"{named(path)} is empty", path, f"give it {shape.what}, or remove it")

@@ -8,7 +8,7 @@ TEMPERATURE_MAX = 2
 
 AGENT = Key(
     "agent",
-    Either((Text(what="a prompt", field="data"), Record("agent"))),
+    Either((Text(what="a prompt", field="data", filled=True), Record("agent"))),
     "Ask a language model: the prompt, or a mapping. `with` goes along as a block of data, apart from the prompt. The output is "
     "the answer: a text, or with `schema` a value that fits it. Tokens and cost are counted.",
     "Write a one-line headline.",
@@ -20,20 +20,25 @@ AGENT_RECORDS: dict[str, Keys] = {
         (
             Key(
                 "prompt",
-                Text(what="a prompt", field="data"),
+                Text(what="a prompt", field="data", filled=True),
                 "What is asked. It may hold `${{ }}`; data belongs into `with`.",
                 "Write a one-line headline.",
                 required=True,
             ),
             Key(
                 "model",
-                Text(what="a model", field="data"),
+                Text(what="a model", field="data", filled=True),
                 "The model, as `provider:name`; a name alone is one of OpenAI or of a server like it. `ollama:…` is asked at "
                 "`$OLLAMA_BASE_URL`, others at `$OPENAI_BASE_URL`. `test:` answers without any model.",
                 "openai:gpt-5-mini",
                 "`$WEFT_MODEL`",
             ),
-            Key("system", Text(field="data"), "What the model is told before all else. It may hold `${{ }}`.", "You are brief."),
+            Key(
+                "system",
+                Text(field="data", filled=True),
+                "What the model is told before all else. It may hold `${{ }}`.",
+                "You are brief.",
+            ),
             Key(
                 "schema",
                 MapOf(Anything(), "a keyword", ".+", filled=True),

@@ -40,11 +40,13 @@ Field: TypeAlias = Literal["plain", "data", "code", "condition"]
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Text, in which more than white space must stand unless it is data. `pattern` matches all of it; `what` says it in words."""
+    """Text, in which more than white space must stand unless it is data that is not `filled`. `pattern` matches all of it; `what`
+    says it in words."""
 
     pattern: str = ""
     what: str = "text"
     field: Field = "plain"
+    filled: bool = False
 
 
 class Integer(msgspec.Struct, frozen=True):
