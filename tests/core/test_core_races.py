@@ -6,7 +6,7 @@ from story import Story, check, flow, step
 from weft.core.measure import Measure
 from weft.core.races import RacePools
 from weft.core.why import why
-from weft.model.workflow import Flow, Step, Workflow
+from weft.model.workflow import Flow, Sleep, Step, Workflow
 
 
 def held(story: Story, id_: str) -> str:
@@ -137,3 +137,19 @@ def test_a_writer_that_is_overtaken_gets_its_turn() -> None:
             told.append(held(story, f"r{n}"))
             break
     assert told == ["it reads `x`, which `w` is to write first"]
+
+
+def test_in_a_fan_out_the_part_of_an_earlier_instance_goes_before_a_more_urgent_part_of_a_later_one() -> None:
+    inner = (
+        Step(id="a", action=Sleep(seconds=1), writes=("x",), priority=9),
+        Step(id="b", action=Sleep(seconds=1), reads=("x",), writes=("y",)),
+        Step(id="c", action=Sleep(seconds=1), reads=("y",), priority=3),
+    )
+    each = Step(id="each", action=Flow(workflow=Workflow(name="in", steps=inner)), for_each=[1, 2])
+    after = Step(id="after", action=Sleep(seconds=1), reads=("x",))
+    pools = RacePools(Workflow(name="w", steps=(each, after)))
+    own = {"each": (0, 0.0), "each/a": (-9, -1.0), "each/b": (0, -1.0), "each/c": (-3, -1.0), "after": (0, -5.0)}
+    assert pools.ranked(own) == {"each/a": (-9, -1.0), "each/b": (-9, -1.0), "each/c": (-9, -1.0), "after": (0, -5.0)}
+    alone = RacePools(Workflow(name="w", steps=(*inner, after)))
+    own = {path.removeprefix("each/"): urgency for path, urgency in own.items()}
+    assert alone.ranked(own) == {"a": (-9, -1.0), "b": (-3, -1.0), "c": (-3, -1.0), "after": (0, -5.0)}

@@ -5,13 +5,14 @@ takes one unit. So a writer excludes everybody, and readers exclude only writers
 of needs, or an item that tells instances apart, does more.
 """
 
+from itertools import groupby
 from typing import Final, TypeAlias
 
 from weft.core.growth import STEPS_MAX
 from weft.model.globs import meetings, pattern
 from weft.model.paths import definition
 from weft.model.races import Races, Touch, find_races
-from weft.model.workflow import Step, Workflow
+from weft.model.workflow import Step, Workflow, definitions
 
 RACES: Final = "races"
 """The cause for which a step is held that races with another."""
@@ -29,6 +30,7 @@ class RacePools:
         races = find_races(workflow)
         self.texts: list[str] = []
         self.taken: dict[str, tuple[tuple[int, int], ...]] = {}
+        self._fans = [f"{path}/" for path, step in definitions(workflow) if step.for_each is not None] if races.racing else []
         self._sharers = {sharer.path: sharer for sharer in races.racing}
         same: dict[tuple[tuple[str, int], ...], int] = {}
         for text, users in _users(races):
@@ -44,22 +46,36 @@ class RacePools:
 
     def ranked(self, own: dict[str, Urgency]) -> dict[str, Urgency]:
         """For each racing definition, the urgency that lets it go before those that stand later in the file and race with it: the
-        best of its own and theirs. `own` is in the order of the file."""
-        best: dict[str, Urgency] = {}
+        best of its own and theirs. `own` is in the order of the file.
+
+        In the body of a fan-out each stands before the others of later instances too: those that race there are equally urgent.
+        """
+        best = {path: own[path] for path in reversed(own) if path in self.taken}
         of_any: dict[int, Urgency] = {}
         of_writers: dict[int, Urgency] = {}
-        for path in reversed(own):
-            taken = self.taken.get(path, ())
-            urgency = own[path]
-            for n, weight in taken:
-                urgency = min(urgency, (of_any if weight > 1 else of_writers).get(n, urgency))
-            for n, weight in taken:
-                of_any[n] = min(urgency, of_any.get(n, urgency))
-                if weight > 1:
-                    of_writers[n] = min(urgency, of_writers.get(n, urgency))
-            if taken:
-                best[path] = urgency
+        for fan, body in groupby(best, self._fan_of):
+            paths, changed = list(body), True
+            while changed:
+                before = [best[path] for path in paths]
+                for path in paths:
+                    self._take_best(path, best, of_any, of_writers)
+                changed = bool(fan) and before != [best[path] for path in paths]
         return best
+
+    def _fan_of(self, path: str) -> str:
+        """The outermost fan-out whose body a definition is in; empty if there is none."""
+        return next((fan for fan in self._fans if path.startswith(fan)), "")
+
+    def _take_best(self, path: str, best: dict[str, Urgency], of_any: dict[int, Urgency], of_writers: dict[int, Urgency]) -> None:
+        """Be as urgent as those seen before with whom this one races, and be seen."""
+        urgency = best[path]
+        for n, weight in self.taken[path]:
+            urgency = min(urgency, (of_any if weight > 1 else of_writers).get(n, urgency))
+        best[path] = urgency
+        for n, weight in self.taken[path]:
+            of_any[n] = min(urgency, of_any.get(n, urgency))
+            if weight > 1:
+                of_writers[n] = min(urgency, of_writers.get(n, urgency))
 
     def clash(self, one: str, other: str) -> tuple[Touch, Touch] | None:
         """By what two steps race; None if they only take units of the same pool."""

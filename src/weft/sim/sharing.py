@@ -12,8 +12,7 @@ from weft.core.demand import Demands
 from weft.core.state import State
 from weft.core.status import Status
 from weft.core.turn import Turn
-from weft.model.paths import definition
-from weft.model.workflow import Step, definitions
+from weft.model.workflow import Step
 
 _HOLE = re.compile(r"\$\{\{.*?\}\}")
 _ODD = re.compile(r"[\[\]?]|\.\.|(^|/)\./|//|\*\*|\$\{\{[^}]*$")
@@ -67,22 +66,18 @@ def _leads(state: State, i: int, j: int) -> bool:
 
 
 def out_of_turn(turn: Turn) -> Iterator[str]:
-    """Starts of steps that race with an earlier one of the file, which was ready and could have started. Of two in instances of
-    one fan-out the earlier one is that whose instance and whose definition come first; else neither is."""
+    """Starts of steps that race with an earlier one of the file, which was ready and could have started."""
     state, demands = turn.state, turn.state.demands
     started = [state.graph.index[fact.step] for fact in turn.facts if isinstance(fact, f.AttemptStarted)]
     sharing = [i for i in started if state.steps[i].reads or state.steps[i].writes]
     if not sharing or state.curbs.holder is not None or state.halted:
         return
-    file = {path: n for n, (path, _) in enumerate(definitions(state.workflow))}
     for i, status in enumerate(state.status):
         if status is not Status.READY or not judged(state.steps[i]) or not _fits(state, demands, i):
             continue
-        at = file.get(definition(state.graph.ids[i]), len(file))
         others = [j for j in state.alive if collide(state.steps[i], state.steps[j])]
         for j in sharing:
-            first = demands.rank[i][2] < demands.rank[j][2] and at <= file.get(definition(state.graph.ids[j]), len(file))
-            if others == [j] and first:
+            if others == [j] and demands.rank[i][2] < demands.rank[j][2]:
                 yield f"step `{state.graph.ids[j]}` starts before `{state.graph.ids[i]}`, which races with it and comes first"
 
 
